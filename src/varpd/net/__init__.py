@@ -1,0 +1,1 @@
+"""Packet codecs: bytes to messages and back, and nothing else."""
