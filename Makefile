@@ -1,0 +1,36 @@
+PYTEST := .venv/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-long lint unit integration demo lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+	while IFS='|' read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
+
+setup: ## install what is missing: system tools (as root), .venv
+	@scripts/setup
+
+test: lint ## lint, types, all tests but the long ones
+	$(PYTEST) -m "not long"
+
+test-long: setup ## the tests with big numbers
+	$(PYTEST) -m long --hypothesis-profile=long
+
+lint: setup ## format, style, types, import order
+	@scripts/lint
+
+unit: setup ## the tests that need no network devices
+	$(PYTEST) -m "not integration and not long"
+
+integration: setup ## the tests with network namespaces and kernel devices
+	$(PYTEST) -m "integration and not long"
+
+demo: setup ## three hosts, one overlay, on this machine
+	@scripts/demo
+
+lock: setup ## bring requirements.lock in line with pyproject.toml
+	scripts/lock
+
+clean: ## remove all that the other targets made in this directory
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The plugin API: all that the author of a search plugin imports."""
