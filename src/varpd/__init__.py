@@ -1,1 +1,1 @@
-"""Control plane for VXLAN overlays on Linux. Imports nothing, so that a plugin author pays for nothing."""
+"""Control plane for VXLAN overlays. Imports nothing: the plugin API must stay light."""
