@@ -1,1 +1,90 @@
-"""The plugin API: all that the author of a search plugin imports."""
+"""The plugin API: everything that the author of a search plugin imports."""
+
+from varpd.net.addresses import IpAddress, MacAddress
+from varpd.provider.answers import (
+    DROP,
+    PROXY_ARP,
+    PROXY_DHCP,
+    PROXY_NDP,
+    Answer,
+    DhcpAnswer,
+    Drop,
+    Neighbour,
+    NeighbourAnswer,
+    Proxy,
+    Replicate,
+    Target,
+)
+from varpd.provider.errors import (
+    NotLive,
+    Panic,
+    PropertyError,
+    PropertyInvalid,
+    PropertyMissing,
+    PropertyUnknown,
+    ProviderError,
+    TargetInvalid,
+    Unsupported,
+)
+from varpd.provider.host import Closable, Host, Logger
+from varpd.provider.kinds import DestinationKind
+from varpd.provider.plugin import (
+    API_VERSION,
+    DynamicPlugin,
+    Later,
+    Plugin,
+    PointPlugin,
+    State,
+    StopReason,
+)
+from varpd.provider.properties import Property, PropertyType, Protection, Range, Value
+from varpd.provider.query import FRAME, REFRESH, Cause, Query
+from varpd.provider.targets import check_address, check_target
+
+__all__ = [
+    "API_VERSION",
+    "DROP",
+    "FRAME",
+    "PROXY_ARP",
+    "PROXY_DHCP",
+    "PROXY_NDP",
+    "REFRESH",
+    "Answer",
+    "Cause",
+    "Closable",
+    "DestinationKind",
+    "DhcpAnswer",
+    "Drop",
+    "DynamicPlugin",
+    "Host",
+    "IpAddress",
+    "Later",
+    "Logger",
+    "MacAddress",
+    "Neighbour",
+    "NeighbourAnswer",
+    "NotLive",
+    "Panic",
+    "Plugin",
+    "PointPlugin",
+    "Property",
+    "PropertyError",
+    "PropertyInvalid",
+    "PropertyMissing",
+    "PropertyType",
+    "PropertyUnknown",
+    "Protection",
+    "ProviderError",
+    "Proxy",
+    "Query",
+    "Range",
+    "Replicate",
+    "State",
+    "StopReason",
+    "Target",
+    "TargetInvalid",
+    "Unsupported",
+    "Value",
+    "check_address",
+    "check_target",
+]

@@ -1,0 +1,56 @@
+"""What the daemon does for those who ask over the control socket."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from varpd.control.messages import (
+    CreateOverlay,
+    HealthInfo,
+    OverlayInfo,
+    PluginsInfo,
+    PropertyInfo,
+    TargetInfo,
+)
+
+
+class Service(Protocol):
+    """The daemon as its control socket sees it.
+
+    Every method may raise `ControlError`. When a changing method returns, the change is in force.
+    """
+
+    async def create(self, request: CreateOverlay) -> OverlayInfo:
+        """Make an overlay, or take over the links of one that a killed daemon left."""
+
+    async def delete(self, name: str) -> None:
+        """Remove an overlay, its links and rows."""
+
+    async def set_properties(self, name: str, values: Mapping[str, str | None]) -> OverlayInfo:
+        """Set properties of an overlay, all or none; None goes back to the default."""
+
+    async def set_entry(self, name: str, mac: str, target: str) -> None:
+        """Say where a MAC is (``IP:PORT``, ``[IPV6]:PORT``), or that frames to it are dropped."""
+
+    async def delete_entry(self, name: str, mac: str) -> None:
+        """Forget a MAC, be it the administrator's or the plugin's word."""
+
+    async def flush(self, name: str) -> None:
+        """Forget all that the plugin said; the administrator's entries stay."""
+
+    async def overlays(self, names: Sequence[str]) -> list[OverlayInfo]:
+        """Return the named overlays, or all in the order of their names."""
+
+    async def properties(self, name: str) -> list[PropertyInfo]:
+        """Return an overlay's properties: varpd's own, the encapsulation's, the plugin's."""
+
+    async def targets(self, name: str) -> list[TargetInfo]:
+        """Return an overlay's table in the order of the MACs."""
+
+    async def plugins(self) -> PluginsInfo:
+        """Return what is loaded, what was refused, and the encapsulations."""
+
+    async def health(self) -> HealthInfo:
+        """Return whether the daemon works at all."""
+
+    async def ready(self) -> HealthInfo:
+        """Return whether every overlay that should be there has been brought up or is degraded."""

@@ -1,0 +1,183 @@
+"""The datapath: what carries frames, as the rest of varpd sees it."""
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from varpd.engine.commands import DatapathCommand
+from varpd.engine.events import Event
+from varpd.engine.settings import Mode
+from varpd.net.addresses import IpAddress
+from varpd.provider.answers import Target
+
+
+class DatapathErrorCode(enum.Enum):
+    """What stops an overlay from being made."""
+
+    UNSUPPORTED = "unsupported"
+    """The kernel lacks something that is needed."""
+
+    PERMISSION = "permission"
+    """The kernel does not let us."""
+
+    NAME_TAKEN = "name-taken"
+    """A link of that name is not ours, or the name cannot be a link's."""
+
+    VNETID_TAKEN = "vnetid-taken"
+    """Another link has the vnetid on that port."""
+
+    PORT_IN_USE = "port-in-use"
+    """Something else listens on the port."""
+
+    NO_SUCH_ADDRESS = "no-such-address"
+    """The listen address is not one of this host's."""
+
+    PUNT_PATH_CLOSED = "punt-path-closed"
+    """Frames do not get from the kernel to varpd."""
+
+    FAILED = "failed"
+    """Anything else; the message holds what the kernel said."""
+
+
+class DatapathError(Exception):
+    """The datapath could not do something; nothing of it is left behind."""
+
+    def __init__(self, code: DatapathErrorCode, message: str) -> None:
+        """Take what kind of error it is, and a sentence with what to do."""
+        self.code = code
+        self.message = message
+        super().__init__(code, message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Link(Struct, frozen=True):
+    """One overlay, as far as the datapath must know it."""
+
+    name: str
+    """Name of the overlay and of its bridge."""
+
+    vnetid: int
+    """Virtual network identifier."""
+
+    encapsulation: str
+    """Name of the encapsulation, see `varpd.datapath.encapsulation`."""
+
+    mode: Mode
+    """Whether unknown frames are punted (DYNAMIC) or all go to `default` (POINT)."""
+
+    number: int
+    """A small number, unique on the host, that addresses are made from; 1 to 65535."""
+
+    listen_ip: IpAddress
+    """Underlay address that wrapped frames come from and to."""
+
+    listen_port: int
+    """Underlay port, 1 to 65535."""
+
+    mtu: int | None = None
+    """MTU of the guests; None: 1500."""
+
+    default: Target | None = None
+    """The target of a POINT overlay."""
+
+
+class Row(Struct, frozen=True):
+    """Where the kernel sends frames for a MAC."""
+
+    mac: bytes
+    """Destination MAC; all zero for the default row of a POINT overlay."""
+
+    targets: tuple[Target, ...]
+    """One for unicast, any number for a group MAC."""
+
+
+class LinkState(Struct, frozen=True):
+    """What there is of an overlay in the kernel."""
+
+    bridge: str
+    """Name of the bridge that guests are attached to."""
+
+    device: str
+    """Name of the tunnel device."""
+
+    mtu: int
+    """MTU of both."""
+
+    ports: tuple[str, ...]
+    """Names of the guests' ports."""
+
+
+Sink = Callable[[Event], None]
+"""Takes what the datapath saw; called from the event loop."""
+
+
+class Datapath(Protocol):
+    """Makes overlays' links, writes their rows, carries punted frames.
+
+    One object serves all overlays. `open`, `close` and `apply` are idempotent. Events go to the
+    `Sink` that the datapath was made with: `FramesPunted`, `RowsRefused`, `UsageReported`,
+    `LocalAddressesChanged`, `MacsLearned`, `MacsForgotten`.
+    """
+
+    @property
+    def name(self) -> str:
+        """How operators call this datapath."""
+
+    @property
+    def encapsulations(self) -> tuple[str, ...]:
+        """Names of the encapsulations that it can carry."""
+
+    async def start(self) -> None:
+        """Get ready; the first `LocalAddressesChanged` is given before this returns.
+
+        Raises:
+            DatapathError: it cannot work here.
+        """
+
+    async def stop(self) -> None:
+        """Let go of everything but the links and rows, which carry traffic on."""
+
+    async def open(self, link: Link) -> LinkState:
+        """Make the links of an overlay, or take over those that are ours, and prove that they work.
+
+        Rows that a taken-over link still has are removed.
+
+        Raises:
+            DatapathError: it cannot be made; nothing is left behind.
+        """
+
+    async def close(self, overlay: str) -> None:
+        """Remove the links of an overlay and all that belongs to them."""
+
+    async def change(self, link: Link) -> LinkState:
+        """Change an open overlay's MTU, traffic flowing on.
+
+        Raises:
+            DatapathError: the kernel refuses; all is as before.
+        """
+
+    def apply(self, commands: Sequence[DatapathCommand]) -> None:
+        """Do what the engine asks for, in order; refusals come as `RowsRefused`.
+
+        Commands for an overlay that is not open are ignored.
+        """
+
+    async def settle(self) -> None:
+        """Return when everything asked for so far has been done."""
+
+    async def dump(self, overlay: str) -> list[Row]:
+        """Return the rows that the kernel has, without those that varpd needs for itself."""
+
+    async def state(self, overlay: str) -> LinkState:
+        """Return what there is of an overlay.
+
+        Raises:
+            DatapathError: there is no such overlay.
+        """
+
+    async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
+        """Return the MTU of the route from `listen_ip` to `target`, in bytes."""

@@ -1,0 +1,230 @@
+"""What happened: everything that the engine can be told.
+
+On the path of a punted frame one event carries a batch.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from varpd.engine.settings import Settings
+from varpd.net.addresses import IpAddress
+from varpd.provider.answers import Answer, DhcpAnswer, NeighbourAnswer, Target
+from varpd.provider.query import Query
+
+
+class NeighbourQuestion(Struct, frozen=True, gc=False, eq=False):
+    """Who has `address`? The object itself is what the answer belongs to."""
+
+    address: IpAddress
+    """The overlay address asked about."""
+
+
+class Deferred(Struct, frozen=True, gc=False):
+    """No answer yet: the plugin thinks about it, the answer comes in a later event."""
+
+
+class Failed(Struct, frozen=True, gc=False):
+    """No answer: the plugin failed, was stopped, or took too long. It is counted elsewhere."""
+
+    reason: str
+    """Why, in words that may stand in a log."""
+
+
+DEFERRED: Final = Deferred()
+
+
+class OverlayAdded(Struct, frozen=True):
+    """An overlay exists; its links are there."""
+
+    overlay: str
+    settings: Settings
+
+
+class OverlayChanged(Struct, frozen=True):
+    """An overlay's settings changed; vnetid, mode, kinds and headroom never do."""
+
+    overlay: str
+    settings: Settings
+
+
+class OverlayRemoved(Struct, frozen=True):
+    """An overlay goes; nothing more is done for it."""
+
+    overlay: str
+
+
+class InstanceStarted(Struct, frozen=True):
+    """The overlay's instance answers questions from now on."""
+
+    overlay: str
+
+
+class InstanceStopped(Struct, frozen=True):
+    """The overlay's instance answers no more; its outstanding questions are dropped."""
+
+    overlay: str
+
+
+class FramesPunted(Struct, frozen=True, gc=False):
+    """The kernel had no row for frames of an overlay."""
+
+    overlay: str
+    packets: list[bytes]
+    """Each with the encapsulation's header in front, so that it can be resent as it is."""
+
+
+class LookupsAnswered(Struct, frozen=True, gc=False):
+    """Answers to `StartLookups`; every query gets exactly one that is not `Deferred`.
+
+    Targets in it are valid for the overlay and interned.
+    """
+
+    overlay: str
+    queries: list[Query]
+    answers: list[Answer | Deferred | Failed]
+
+
+class NeighboursAnswered(Struct, frozen=True, gc=False):
+    """Answers to `StartNeighbours`, likewise."""
+
+    overlay: str
+    questions: list[NeighbourQuestion]
+    answers: list[NeighbourAnswer | Deferred | Failed]
+
+
+class DhcpAnswered(Struct, frozen=True, gc=False):
+    """Answers to `StartDhcp`, likewise."""
+
+    overlay: str
+    queries: list[Query]
+    answers: list[DhcpAnswer | Deferred | Failed]
+
+
+class TargetSet(Struct, frozen=True):
+    """The plugin said, unasked, where a MAC is."""
+
+    overlay: str
+    mac: bytes
+    target: Target
+
+
+class Invalidated(Struct, frozen=True):
+    """The plugin said that what is known of a MAC no longer holds."""
+
+    overlay: str
+    mac: bytes
+
+
+class TargetsEnumerated(Struct, frozen=True):
+    """The plugin told a slice of all that it knows; what is known already is left alone."""
+
+    overlay: str
+    pairs: list[tuple[bytes, Target]]
+
+
+class Announced(Struct, frozen=True):
+    """The plugin wants the local guests to hear that an address is at a MAC."""
+
+    overlay: str
+    mac: bytes
+    address: IpAddress
+    vlan: int | None
+    destination: bytes | None
+
+
+class DefaultTargetSet(Struct, frozen=True):
+    """A POINT overlay's one target is known, or another."""
+
+    overlay: str
+    target: Target
+
+
+class EntrySet(Struct, frozen=True):
+    """The administrator said where a MAC is; None: frames to it are dropped."""
+
+    overlay: str
+    mac: bytes
+    target: Target | None
+
+
+class EntryDeleted(Struct, frozen=True):
+    """The administrator took back an entry, or wants a MAC forgotten."""
+
+    overlay: str
+    mac: bytes
+
+
+class TableFlushed(Struct, frozen=True):
+    """The administrator wants all forgotten that the plugin said."""
+
+    overlay: str
+
+
+class LocalAddressesChanged(Struct, frozen=True):
+    """The addresses that lead to this host, all of them."""
+
+    addresses: frozenset[IpAddress]
+
+
+class MacsLearned(Struct, frozen=True):
+    """The kernel saw MACs as sources on a guest's port of the overlay's bridge."""
+
+    overlay: str
+    macs: list[bytes]
+
+
+class MacsForgotten(Struct, frozen=True):
+    """The kernel no longer has MACs on a guest's port."""
+
+    overlay: str
+    macs: list[bytes]
+
+
+class RowsRefused(Struct, frozen=True):
+    """The kernel refused rows; nothing of them is left in it."""
+
+    overlay: str
+    macs: list[bytes]
+    error: str
+    """What the kernel said, in words."""
+
+
+class UsageReported(Struct, frozen=True):
+    """The answer to `AskUsage`."""
+
+    overlay: str
+    macs: list[bytes]
+    idle: list[float | None]
+    """Seconds since each row carried a frame, or None where there is no row."""
+
+
+class DeadlinePassed(Struct, frozen=True):
+    """The time that `Engine.next_deadline` named has come."""
+
+
+Event = (
+    OverlayAdded
+    | OverlayChanged
+    | OverlayRemoved
+    | InstanceStarted
+    | InstanceStopped
+    | FramesPunted
+    | LookupsAnswered
+    | NeighboursAnswered
+    | DhcpAnswered
+    | TargetSet
+    | Invalidated
+    | TargetsEnumerated
+    | Announced
+    | DefaultTargetSet
+    | EntrySet
+    | EntryDeleted
+    | TableFlushed
+    | LocalAddressesChanged
+    | MacsLearned
+    | MacsForgotten
+    | RowsRefused
+    | UsageReported
+    | DeadlinePassed
+)

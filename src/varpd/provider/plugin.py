@@ -1,0 +1,201 @@
+"""The base classes that a search plugin derives from."""
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
+
+from varpd.net.addresses import IpAddress
+from varpd.provider import properties
+from varpd.provider.answers import Answer, DhcpAnswer, Drop, NeighbourAnswer, Target
+from varpd.provider.errors import PropertyInvalid, PropertyMissing, PropertyUnknown, Unsupported
+from varpd.provider.host import Host
+from varpd.provider.kinds import DestinationKind
+from varpd.provider.properties import Property, Protection, Value
+from varpd.provider.query import Query
+
+API_VERSION: Final = 1
+"""The version of this API; a plugin states it as ``api_version = 1`` in its own class body."""
+
+Reply = TypeVar("Reply")
+
+Later: TypeAlias = Reply | Awaitable[Reply] | Future[Reply]
+"""An answer given plainly, which is the cheap way, or one that comes later."""
+
+State = Mapping[str, Any]
+"""What `Plugin.save` returns: a JSON object of at most 1 MiB."""
+
+
+class StopReason(enum.Enum):
+    """Why an instance is stopped."""
+
+    DELETED = "deleted"
+    """The overlay goes for good: what the instance published is withdrawn."""
+
+    SHUTDOWN = "shutdown"
+    """varpd ends and will go on later: what was published stays."""
+
+    FAULT = "fault"
+    """The instance gave up and will be restored."""
+
+
+class Plugin(ABC):
+    """What plugins of both modes have in common.
+
+    Derive from `PointPlugin` or `DynamicPlugin`, not from this. The base class keeps the values of
+    declared properties, and saves and restores them.
+    """
+
+    name: ClassVar[str]
+    """How operators call the plugin: ``[a-z][a-z0-9_-]{0,30}``."""
+
+    blocking: ClassVar[bool] = False
+    """Whether operations may block; varpd then calls them in worker threads, at most 8 at once."""
+
+    ttl: ClassVar[float | None] = None
+    """Seconds that answers hold; None: until invalidated."""
+
+    def __init__(self, host: Host, destination: DestinationKind) -> None:
+        """Make an instance; no input or output, no waiting.
+
+        Args:
+            host: the way to varpd; may be used at once.
+            destination: what the overlay's encapsulation needs of a destination.
+
+        Raises:
+            Unsupported: the plugin cannot supply `destination`.
+        """
+        self.host = host
+        self.destination = destination
+        self._values: dict[str, Value] = {}
+
+    @classmethod
+    def properties(cls, destination: DestinationKind) -> tuple[Property, ...]:
+        """Return the properties of an instance for `destination`, in an order that never changes.
+
+        A plugin's properties are named ``<plugin>/<property>``.
+        """
+        return ()
+
+    def get_property(self, name: str) -> Value | None:
+        """Return the value of a property, else its default, else None.
+
+        Raises:
+            PropertyUnknown: there is no property `name`.
+        """
+        return self._values.get(name, self._declared(name).default)
+
+    def set_property(self, name: str, value: Value | None) -> Awaitable[None] | None:
+        """Set a property, or for None go back to its default.
+
+        varpd has checked `value` against the declaration. It may be called in any state, and
+        while any other operation is in progress. An override checks what the declaration cannot
+        say, raises `PropertyInvalid` and changes nothing, or calls this one.
+
+        Raises:
+            PropertyUnknown: there is no property `name`.
+            PropertyInvalid: it cannot have that value.
+        """
+        declared = self._declared(name)
+        if declared.protection is Protection.R:
+            raise PropertyInvalid(name, value, "it can only be read")
+        if value is None:
+            self._values.pop(name, None)
+        else:
+            self._values[name] = declared.check(value)
+        return None
+
+    async def start(self) -> None:
+        """Begin to work; an override calls this first.
+
+        Raises:
+            PropertyMissing: required properties have no value; all are named.
+        """
+        missing = [
+            declared.name
+            for declared in self.properties(self.destination)
+            if declared.required and self.get_property(declared.name) is None
+        ]
+        if missing:
+            raise PropertyMissing(missing)
+
+    async def stop(self, reason: StopReason) -> None:  # noqa: B027 - a default, not abstract
+        """End what `start` began, within 5 s. Called once for each `start` that returned."""
+
+    def close(self) -> None:  # noqa: B027 - a default, not abstract
+        """Let go of everything. Called once for each instance that was made."""
+
+    def save(self) -> State:
+        """Return what the instance needs to be restored: a JSON object of at most 1 MiB."""
+        return {name: properties.dump(value) for name, value in self._values.items()}
+
+    @classmethod
+    def restore(cls, state: State, host: Host, destination: DestinationKind) -> Self:
+        """Make an instance from what an earlier `save` of the same plugin returned.
+
+        It takes the place of the constructor.
+        """
+        instance = cls(host, destination)
+        for declared in cls.properties(destination):
+            if declared.name in state:
+                value = properties.load(declared, state[declared.name])
+                instance._values[declared.name] = value
+        return instance
+
+    async def reload(self) -> None:  # noqa: B027 - a default, not abstract
+        """Read the data behind the plugin again, if it has any."""
+
+    def _declared(self, name: str) -> Property:
+        declared = self.properties(self.destination)
+        for item in declared:
+            if item.name == name:
+                return item
+        raise PropertyUnknown(name, [item.name for item in declared])
+
+
+class PointPlugin(Plugin):
+    """A plugin that has one destination for everything, broadcast included."""
+
+    @abstractmethod
+    def default(self) -> Target | Drop:
+        """Return where everything goes; plainly.
+
+        Asked after `start` and after every accepted `set_property`. DROP at the creation of the
+        overlay refuses it; later the old target stays and the instance is degraded.
+        """
+
+
+class DynamicPlugin(Plugin):
+    """A plugin that is asked for the destination of each MAC address."""
+
+    @abstractmethod
+    def lookup(self, query: Query) -> Later[Answer]:
+        """Return where a frame goes.
+
+        Plainly where it is known; else an awaitable, which runs in an asyncio Task of its own,
+        or a `concurrent.futures.Future`.
+        """
+
+    def arp(self, address: IpAddress) -> Later[NeighbourAnswer]:
+        """Return who has the overlay address `address`; asked because of `PROXY_ARP`, `PROXY_NDP`.
+
+        Raises:
+            Unsupported: the plugin does not define it.
+        """
+        raise Unsupported(f"plugin {self.name} has no operation 'arp' for {address}")
+
+    def dhcp(self, query: Query) -> Later[DhcpAnswer]:
+        """Return the MAC of the DHCP server for a client's frame; asked because of `PROXY_DHCP`.
+
+        Raises:
+            Unsupported: the plugin does not define it.
+        """
+        raise Unsupported(f"plugin {self.name} has no operation 'dhcp' for {query.src}")
+
+    def enumerate(self) -> Iterable[tuple[bytes, Target]]:
+        """Return all that is known, so that it can be put into the kernel before it is asked for.
+
+        Asked after `start` and after `reload` if the overlay's ``preload`` is on. Taken in slices.
+        """
+        return ()
