@@ -1,0 +1,27 @@
+"""What tests with the real kernel need: root and the system's network tools."""
+
+import os
+import shutil
+from typing import Final
+
+import pytest
+
+TOOLS: Final = ("bridge", "ip", "nft", "setpriv")
+"""Programs that these tests run."""
+
+
+def missing() -> str | None:
+    """Return what keeps these tests from running here, if anything does."""
+    if os.geteuid() != 0:
+        return "integration tests need root"
+    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
+    return f"integration tests need {', '.join(absent)}" if absent else None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip where something is missing; fail where everything has to be there."""
+    if item.get_closest_marker("integration") is None or (reason := missing()) is None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
