@@ -46,5 +46,5 @@ def test_a_namespace_goes_with_the_processes_in_it() -> None:
 
 
 def test_a_command_that_fails_says_what_it_said() -> None:
-    with Namespace("one") as one, pytest.raises(AssertionError, match="Cannot find device"):
+    with Namespace("one") as one, pytest.raises(AssertionError, match="does not exist"):
         one.run("ip", "link", "show", "dev", f"none{os.getpid() % 1000}")
