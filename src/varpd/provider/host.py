@@ -107,6 +107,9 @@ class Host(Protocol):
         """Say that the instance works badly, and how; shown until `restore`.
 
         The last message counts, cut to 255 bytes of UTF-8. Traffic goes on.
+
+        Raises:
+            ValueError: `message` is empty, or no text.
         """
 
     def restore(self) -> None:
@@ -123,9 +126,11 @@ class Host(Protocol):
         """Ask that `save` be called soon, at most once a second."""
 
     def start_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        """Run `coroutine` until it ends or the instance stops.
+        """Run `coroutine` in a Task on the event loop until it ends or the instance stops.
 
-        An exception that leaves it is a fault of the instance.
+        It begins at the loop's next turn, even before `start` has returned. At the stop it is
+        cancelled after `stop` has returned, and in any case before `close`. An exception that
+        leaves it is a fault of the instance. `name` is what logs call it.
         """
 
     def shared(self, key: str, factory: Callable[[], Shared]) -> Shared:

@@ -1,6 +1,8 @@
 """What an encapsulation must be told of a destination."""
 
 import enum
+from itertools import combinations
+from typing import Final
 
 
 class DestinationKind(enum.Flag):
@@ -21,3 +23,11 @@ class DestinationKind(enum.Flag):
     def __str__(self) -> str:
         """Return the kinds as people write them, such as ``IP+PORT``."""
         return "+".join(kind.name or "" for kind in type(self) if kind in self) or "nothing"
+
+
+COMBINATIONS: Final = tuple(
+    DestinationKind(sum(kind.value for kind in kinds))
+    for size in range(1, len(DestinationKind) + 1)
+    for kinds in combinations(DestinationKind, size)
+)
+"""Everything that an encapsulation may need, the least first."""

@@ -1,12 +1,15 @@
 """The base classes that a search plugin derives from."""
 
 import enum
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
-from varpd.net.addresses import IpAddress
+from msgspec import Struct
+
+from varpd.net.addresses import IpAddress, MacAddress
 from varpd.provider import properties
 from varpd.provider.answers import Answer, DhcpAnswer, Drop, NeighbourAnswer, Target
 from varpd.provider.errors import PropertyInvalid, PropertyMissing, PropertyUnknown, Unsupported
@@ -40,6 +43,16 @@ class StopReason(enum.Enum):
     """The instance gave up and will be restored."""
 
 
+class Endpoint(Struct, frozen=True):
+    """A guest's port on this host."""
+
+    mac: MacAddress
+    """Overlay MAC address of the guest."""
+
+    addresses: tuple[IpAddress, ...] = ()
+    """Overlay addresses of the guest, as far as they are known."""
+
+
 class Plugin(ABC):
     """What plugins of both modes have in common.
 
@@ -54,7 +67,13 @@ class Plugin(ABC):
     """Whether operations may block; varpd then calls them in worker threads, at most 8 at once."""
 
     ttl: ClassVar[float | None] = None
-    """Seconds that answers hold; None: until invalidated."""
+    """Seconds that answers hold, more than 0; None: until invalidated."""
+
+    supplies: ClassVar[tuple[DestinationKind, ...] | None] = None
+    """The combinations of kinds that the plugin can supply, None for any.
+
+    The constructor refuses an encapsulation that needs another.
+    """
 
     def __init__(self, host: Host, destination: DestinationKind) -> None:
         """Make an instance; no input or output, no waiting.
@@ -66,6 +85,11 @@ class Plugin(ABC):
         Raises:
             Unsupported: the plugin cannot supply `destination`.
         """
+        if self.supplies is not None and destination not in self.supplies:
+            supplied = " or ".join(str(kinds) for kinds in self.supplies)
+            raise Unsupported(
+                f"plugin {self.name} supplies {supplied}, the encapsulation needs {destination}"
+            )
         self.host = host
         self.destination = destination
         self._values: dict[str, Value] = {}
@@ -74,7 +98,8 @@ class Plugin(ABC):
     def properties(cls, destination: DestinationKind) -> tuple[Property, ...]:
         """Return the properties of an instance for `destination`, in an order that never changes.
 
-        A plugin's properties are named ``<plugin>/<property>``.
+        A plugin's properties are named ``<plugin>/<property>``. It raises nothing, not even for
+        a destination that the constructor refuses.
         """
         return ()
 
@@ -89,9 +114,10 @@ class Plugin(ABC):
     def set_property(self, name: str, value: Value | None) -> Awaitable[None] | None:
         """Set a property, or for None go back to its default.
 
-        varpd has checked `value` against the declaration. It may be called in any state, and
-        while any other operation is in progress. An override checks what the declaration cannot
-        say, raises `PropertyInvalid` and changes nothing, or calls this one.
+        varpd has checked `value` against the declaration, and itself refuses, with `NotLive`, to
+        change a property after `start` that is not declared `live`. It may be called in any
+        state, and while any other operation is in progress. An override checks what the
+        declaration cannot say, raises `PropertyInvalid` and changes nothing, or calls this one.
 
         Raises:
             PropertyUnknown: there is no property `name`.
@@ -134,17 +160,36 @@ class Plugin(ABC):
     def restore(cls, state: State, host: Host, destination: DestinationKind) -> Self:
         """Make an instance from what an earlier `save` of the same plugin returned.
 
-        It takes the place of the constructor.
+        It takes the place of the constructor. The base class makes an instance and sets the
+        properties that are in `state`; it leaves everything else there alone. Afterwards varpd
+        sets each property that it has stored with another value, and calls `start`.
+
+        Raises:
+            Unsupported: the plugin cannot supply `destination`.
+            PropertyInvalid: a property can no longer have the value in `state`.
+            TypeError: `set_property` is awaitable; such a plugin defines `restore` itself.
         """
         instance = cls(host, destination)
         for declared in cls.properties(destination):
             if declared.name in state:
                 value = properties.load(declared, state[declared.name])
-                instance._values[declared.name] = value
+                pending = instance.set_property(declared.name, value)
+                if pending is not None:
+                    if inspect.iscoroutine(pending):
+                        pending.close()
+                    raise TypeError(f"{cls.__name__}.set_property is awaitable: define restore")
         return instance
 
     async def reload(self) -> None:  # noqa: B027 - a default, not abstract
         """Read the data behind the plugin again, if it has any."""
+
+    def local_endpoint(self, endpoint: Endpoint, present: bool) -> Awaitable[None] | None:
+        """Hear that a guest is on this host (`present`), or no longer is.
+
+        For plugins that publish where guests are. Guests that are here already are told after
+        `start`.
+        """
+        return None
 
     def _declared(self, name: str) -> Property:
         declared = self.properties(self.destination)
@@ -173,8 +218,8 @@ class DynamicPlugin(Plugin):
     def lookup(self, query: Query) -> Later[Answer]:
         """Return where a frame goes.
 
-        Plainly where it is known; else an awaitable, which runs in an asyncio Task of its own,
-        or a `concurrent.futures.Future`.
+        Plainly where it is known, which is the cheap way; else an awaitable, which runs in an
+        asyncio Task of its own, or a `concurrent.futures.Future`. What is not known is `DROP`.
         """
 
     def arp(self, address: IpAddress) -> Later[NeighbourAnswer]:
@@ -196,6 +241,8 @@ class DynamicPlugin(Plugin):
     def enumerate(self) -> Iterable[tuple[bytes, Target]]:
         """Return all that is known, so that it can be put into the kernel before it is asked for.
 
-        Asked after `start` and after `reload` if the overlay's ``preload`` is on. Taken in slices.
+        Pairs of overlay MAC address and target. Asked after `start` and after `reload` if the
+        overlay's ``preload`` is on; taken in slices, other operations between them, until the
+        overlay's table is full.
         """
         return ()

@@ -8,7 +8,7 @@ import enum
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, TypeGuard
 
 from varpd.net.addresses import parse_ip
 from varpd.provider.errors import PropertyInvalid
@@ -27,6 +27,10 @@ _NAME: Final = re.compile(r"(?:[a-z][a-z0-9_-]*/)?[a-z][a-z0-9]*(?:_[a-z0-9]+)*"
 
 Value = int | str | IPv4Address | IPv6Address
 """What a property can hold."""
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class PropertyType(enum.Enum):
@@ -69,6 +73,21 @@ class Range:
         return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
 
 
+_BOUNDS: Final = {
+    PropertyType.UINT: Range(0, UINT_MAX),
+    PropertyType.INT: Range(INT_MIN, INT_MAX),
+}
+
+_FIELD_TYPES: Final[tuple[tuple[str, type], ...]] = (
+    ("type", PropertyType),
+    ("protection", Protection),
+    ("required", bool),
+    ("possible", tuple),
+    ("live", bool),
+    ("doc", str),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Property:
     """The declaration of one property."""
@@ -103,17 +122,17 @@ class Property:
         Raises:
             ValueError: it breaks the rules that the fields state.
         """
-        if not _NAME.fullmatch(self.name) or len(self.name) > MAX_NAME:
-            raise ValueError(f"property name {self.name!r} is not words joined by '_'")
-        numeric = self.type in (PropertyType.UINT, PropertyType.INT)
-        for item in self.possible:
-            if isinstance(item, Range):
-                if not numeric:
-                    raise ValueError(f"{self.name}: ranges are for numbers")
-                if item.low > item.high:
-                    raise ValueError(f"{self.name}: empty range {item}")
-            elif self.type is not PropertyType.STRING:
-                raise ValueError(f"{self.name}: listed values are for strings")
+        name: object = self.name
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"property name {name!r} is not words joined by '_'")
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"property name {self.name!r} is longer than {MAX_NAME} bytes")
+        for field, kind in _FIELD_TYPES:
+            if not isinstance(getattr(self, field), kind):
+                raise ValueError(f"{self.name}: {field} is no {kind.__name__}")  # noqa: TRY004 - one class for every breach of the rules
+        if self.required and self.protection is Protection.R:
+            raise ValueError(f"{self.name}: it is required, but cannot be set")
+        self._check_possible()
         if self.default is not None:
             try:
                 self.check(self.default)
@@ -127,16 +146,17 @@ class Property:
             PropertyInvalid: its type is wrong or it is not possible.
         """
         match self.type:
-            case PropertyType.UINT:
-                return self._check_number(value, 0, UINT_MAX)
-            case PropertyType.INT:
-                return self._check_number(value, INT_MIN, INT_MAX)
+            case PropertyType.UINT | PropertyType.INT:
+                return self._check_number(value, _BOUNDS[self.type])
             case PropertyType.IP:
                 if not isinstance(value, IPv4Address | IPv6Address):
                     raise PropertyInvalid(self.name, value, "not an IP address")
                 return value
             case PropertyType.STRING:
-                return self._check_string(value)
+                text = self._check_text(value)
+                if self.possible and text not in self.possible:
+                    raise PropertyInvalid(self.name, text, f"possible: {self.possible_text()}")
+                return text
 
     def parse(self, text: str) -> Value:
         """Return the value that an operator wrote as `text`.
@@ -163,20 +183,38 @@ class Property:
             case PropertyType.STRING:
                 return self.check(text)
 
+    def _check_possible(self) -> None:
+        bounds = _BOUNDS.get(self.type)
+        for item in self.possible:
+            if isinstance(item, Range):
+                if bounds is None:
+                    raise ValueError(f"{self.name}: ranges are for numbers")
+                if not all(_is_number(end) and end in bounds for end in (item.low, item.high)):
+                    raise ValueError(f"{self.name}: {item} is not within {bounds}")
+                if item.low > item.high:
+                    raise ValueError(f"{self.name}: empty range {item}")
+            elif self.type is not PropertyType.STRING:
+                raise ValueError(f"{self.name}: listed values are for strings")
+            else:
+                try:
+                    self._check_text(item)
+                except PropertyInvalid as exc:
+                    raise ValueError(f"{self.name}: listed value not possible: {exc}") from exc
+
     def possible_text(self) -> str:
         """Return what is possible as people read it, such as ``1-65535``, or an empty text."""
         return ",".join(str(item) for item in self.possible)
 
-    def _check_number(self, value: object, low: int, high: int) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
+    def _check_number(self, value: object, bounds: Range) -> int:
+        if not _is_number(value):
             raise PropertyInvalid(self.name, value, f"not a whole number{self._hint()}")
-        ranges = [item for item in self.possible if isinstance(item, Range)] or [Range(low, high)]
+        ranges = [item for item in self.possible if isinstance(item, Range)] or [bounds]
         if not any(value in item for item in ranges):
             possible = ",".join(str(item) for item in ranges)
             raise PropertyInvalid(self.name, value, f"out of range; possible: {possible}")
         return value
 
-    def _check_string(self, value: object) -> str:
+    def _check_text(self, value: object) -> str:
         if not isinstance(value, str):
             raise PropertyInvalid(self.name, value, "not a text")
         try:
@@ -187,8 +225,6 @@ class Property:
             raise PropertyInvalid(self.name, ascii(value), "empty, or with a NUL")
         if size > MAX_STRING:
             raise PropertyInvalid(self.name, f"{value[:32]}...", f"longer than {MAX_STRING} bytes")
-        if self.possible and value not in self.possible:
-            raise PropertyInvalid(self.name, value, f"possible: {self.possible_text()}")
         return value
 
     def _hint(self) -> str:

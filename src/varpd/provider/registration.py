@@ -1,23 +1,21 @@
 """Which classes can be registered as plugins, and why one is refused."""
 
 import enum
+import math
 import re
 from typing import Final
 
-from varpd.provider.kinds import DestinationKind
+from varpd.provider.kinds import COMBINATIONS, DestinationKind
 from varpd.provider.plugin import API_VERSION, DynamicPlugin, Plugin, PointPlugin
 from varpd.provider.properties import Property
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _RESERVED: Final = frozenset({"varpd"})
 _DYNAMIC_ONLY: Final = ("lookup", "arp", "dhcp", "enumerate")
-_KINDS: Final = (
-    DestinationKind.IP | DestinationKind.PORT,
-    DestinationKind.IP,
-    DestinationKind.ETHERNET,
-    DestinationKind.ETHERNET | DestinationKind.IP | DestinationKind.PORT,
+_OPERATIONS: Final = (
+    *("start", "stop", "close", "set_property", "get_property", "save", "restore", "reload"),
+    *("local_endpoint", "default", *_DYNAMIC_ONLY),
 )
-"""The combinations for which a plugin's properties are tried at registration."""
 
 
 class Refusal(enum.Enum):
@@ -39,10 +37,10 @@ class Refusal(enum.Enum):
     """It derives from neither or both base classes, or has operations of the other mode."""
 
     MISSING_OPERATION = "missing-operation"
-    """It does not define an operation that its mode needs."""
+    """It does not define an operation that its mode needs, or one cannot be called."""
 
     BAD_PROPERTY = "bad-property"
-    """A declaration of a property breaks the rules."""
+    """A declaration breaks the rules: of a property, or ``blocking``, ``ttl``, ``supplies``."""
 
 
 class RegistrationError(Exception):
@@ -73,7 +71,9 @@ def check_class(cls: type, encapsulations: frozenset[str] = frozenset()) -> type
     _check_version(cls)
     _check_name(cls, encapsulations)
     _check_operations(cls)
-    _check_properties(cls)
+    _check_attributes(cls)
+    for kinds in COMBINATIONS:
+        _check_properties(cls, kinds)
     return cls
 
 
@@ -120,27 +120,62 @@ def _check_operations(cls: type[Plugin]) -> None:
     if missing:
         message = f"{cls.__name__} does not define {', '.join(missing)}"
         raise RegistrationError(Refusal.MISSING_OPERATION, message)
+    for name in _OPERATIONS:
+        if not callable(getattr(cls, name, cls)):
+            message = f"{cls.__name__}: {name} is no operation but {getattr(cls, name)!r}"
+            raise RegistrationError(Refusal.MISSING_OPERATION, message)
 
 
-def _check_properties(cls: type[Plugin]) -> None:
-    for kinds in _KINDS:
-        try:
-            declared = cls.properties(kinds)
-        except Exception as exc:
-            message = f"{cls.__name__}.properties({kinds}): {type(exc).__name__}: {exc}"
-            raise RegistrationError(Refusal.BAD_PROPERTY, message) from exc
-        if not isinstance(declared, tuple):
-            message = f"{cls.__name__}.properties({kinds}) is not a tuple"
-            raise RegistrationError(Refusal.BAD_PROPERTY, message)
-        names: set[str] = set()
-        for item in declared:
-            if not isinstance(item, Property):
-                message = f"{cls.__name__}.properties({kinds}) holds {item!r}, not a Property"
-                raise RegistrationError(Refusal.BAD_PROPERTY, message)
-            if not item.name.startswith(f"{cls.name}/"):
-                message = f"{cls.__name__}: property {item.name!r} is not named {cls.name}/..."
-                raise RegistrationError(Refusal.BAD_PROPERTY, message)
-            if item.name in names:
-                message = f"{cls.__name__}: property {item.name!r} is declared twice"
-                raise RegistrationError(Refusal.BAD_PROPERTY, message)
-            names.add(item.name)
+def _check_attributes(cls: type[Plugin]) -> None:
+    blocking: object = cls.blocking
+    ttl: object = cls.ttl
+    supplies: object = cls.supplies
+    if not isinstance(blocking, bool):
+        wrong = f"blocking is {blocking!r}, not True or False"
+    elif ttl is not None and not _is_time(ttl):
+        wrong = f"ttl is {ttl!r}, not None or a number of seconds above 0"
+    elif supplies is not None and not _are_kinds(supplies):
+        wrong = f"supplies is {supplies!r}, not None or a tuple of DestinationKind"
+    else:
+        return
+    raise RegistrationError(Refusal.BAD_PROPERTY, f"{cls.__name__}: {wrong}")
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 < value < math.inf
+
+
+def _are_kinds(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and bool(value)
+        and all(isinstance(item, DestinationKind) and item for item in value)
+    )
+
+
+def _check_properties(cls: type[Plugin], kinds: DestinationKind) -> None:
+    try:
+        declared: object = cls.properties(kinds)
+        again: object = cls.properties(kinds)
+    except Exception as exc:
+        message = f"{cls.__name__}.properties({kinds}): {type(exc).__name__}: {exc}"
+        raise RegistrationError(Refusal.BAD_PROPERTY, message) from exc
+    if not isinstance(declared, tuple):
+        wrong = "is not a tuple"
+    elif stranger := [item for item in declared if not isinstance(item, Property)]:
+        wrong = f"holds {stranger[0]!r}, not a Property"
+    else:
+        names = [item.name for item in declared]
+        alien = [name for name in names if not name.startswith(f"{cls.name}/")]
+        if alien:
+            wrong = f"declares {alien[0]!r}, which is not named {cls.name}/..."
+        elif len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            wrong = f"declares {twice!r} twice"
+        elif declared != again:
+            wrong = "differs from call to call"
+        else:
+            return
+    raise RegistrationError(Refusal.BAD_PROPERTY, f"{cls.__name__}.properties({kinds}) {wrong}")

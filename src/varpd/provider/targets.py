@@ -5,6 +5,7 @@ from typing import Final
 
 from varpd.net.addresses import IpAddress
 from varpd.provider.answers import Target
+from varpd.provider.arguments import is_station
 from varpd.provider.errors import TargetInvalid
 from varpd.provider.kinds import DestinationKind
 
@@ -24,7 +25,7 @@ def check_address(address: IpAddress) -> IpAddress:
 
     Raises:
         TargetInvalid: it is unspecified, loopback, multicast, IPv4 broadcast, link-local,
-            IPv4-compatible or 6to4.
+            IPv4-compatible, 6to4, or has a zone.
     """
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
@@ -59,13 +60,11 @@ def check_target(target: object, kinds: DestinationKind, family: int | None = No
             raise TargetInvalid(
                 f"{str(target) or 'the target'} {word} {kind}; exactly {kinds} is needed"
             )
-    if target.mac is not None and (
-        len(target.mac) != 6 or target.mac[0] & 1 or not any(target.mac)
-    ):
-        raise TargetInvalid(f"{target.mac} is not the MAC address of one host")
+    if target.mac is not None and not is_station(target.mac):
+        raise TargetInvalid(f"{target.mac!r} is not the MAC address of one host")
     port = target.port
     if port is not None and (type(port) is not int or not 1 <= port <= PORT_MAX):
-        raise TargetInvalid(f"port {port} is not 1 to {PORT_MAX}")
+        raise TargetInvalid(f"port {port!r} is not 1 to {PORT_MAX}")
     if target.ip is None:
         return target
     if not isinstance(target.ip, IPv4Address | IPv6Address):
@@ -93,4 +92,6 @@ def _unusable(address: IpAddress) -> str | None:
             return "an IPv4-compatible address"
         if address in _SIX_TO_FOUR:
             return "a 6to4 address"
+        if address.scope_id is not None:
+            return "an address with a zone"
     return None
