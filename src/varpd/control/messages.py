@@ -5,15 +5,21 @@ version of the API. What does not apply is null.
 """
 
 import enum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 API_VERSION: Final = 1
 """The version in every path: ``/v1/...``."""
 
 MAX_REQUEST: Final = 1 << 20
 """Bytes of a request's body; protects the daemon's memory from its own users."""
+
+DEFAULT_SOCKET: Final = "/run/varpd/varpd.sock"
+"""Where the daemon listens unless it is told otherwise."""
+
+GROUP: Final = "varpd"
+"""The group whose members may use the control socket, if there is such a group."""
 
 JsonValue = int | str | None
 """The value of a property in JSON: numbers are numbers, addresses and texts are texts."""
@@ -55,6 +61,9 @@ class ErrorCode(enum.Enum):
     BUSY = "busy"
     """The overlay is being changed by somebody else, or the daemon starts or stops."""
 
+    UNREACHABLE = "unreachable"
+    """No daemon answers. The daemon never says this; the client does."""
+
 
 class ErrorInfo(Struct, frozen=True):
     """An error as JSON."""
@@ -87,8 +96,8 @@ class CreateOverlay(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """Name of the overlay and its bridge: 1 to 12 characters."""
 
-    vnetid: int
-    """Virtual network identifier."""
+    vnetid: Annotated[int, Meta(ge=0)]
+    """Virtual network identifier; the encapsulation gives the upper limit."""
 
     search: str
     """Name of the search plugin."""
@@ -96,8 +105,8 @@ class CreateOverlay(Struct, frozen=True, forbid_unknown_fields=True):
     encap: str = "vxlan"
     """Name of the encapsulation."""
 
-    properties: dict[str, str] = {}
-    """Values as an operator writes them, by name."""
+    properties: dict[str, str | None] = {}
+    """Values as an operator writes them, by name; null is the default."""
 
     temporary: bool = False
     """Whether the overlay is forgotten when the host restarts."""
