@@ -1,1 +1,5 @@
-"""What is known of destinations: entries, their states and the frames that wait for them."""
+"""What is known of destinations: entries and their states, and the bounds on them; pure.
+
+`entries` says what can be known of one MAC and what may follow what. `budget` keeps the totals
+that overlays share. The engine keeps the tables, since what moves an entry is what happens.
+"""

@@ -1,0 +1,292 @@
+"""The engine: takes in what happened, says what has to be done.
+
+One engine serves every overlay of the daemon. It does no input or output and owns no clock: time
+is an argument, and `next_deadline` says when it wants to be told that time has passed.
+"""
+
+import heapq
+from typing import assert_never
+
+from msgspec import Struct
+
+from varpd.engine.aging import Aging
+from varpd.engine.commands import Command
+from varpd.engine.events import (
+    Announced,
+    DeadlinePassed,
+    DefaultTargetSet,
+    DhcpAnswered,
+    EntryDeleted,
+    EntrySet,
+    Event,
+    FramesPunted,
+    InstanceStarted,
+    InstanceStopped,
+    Invalidated,
+    LocalAddressesChanged,
+    LookupsAnswered,
+    MacsForgotten,
+    MacsLearned,
+    NeighboursAnswered,
+    OverlayAdded,
+    OverlayChanged,
+    OverlayRemoved,
+    RowsRefused,
+    TableFlushed,
+    TargetsEnumerated,
+    TargetSet,
+    UsageReported,
+)
+from varpd.engine.forwarding import Forwarding
+from varpd.engine.inquiries import Inquiries
+from varpd.engine.overlay import Locality, Overlay, Shares
+from varpd.engine.resolution import Resolution
+from varpd.engine.settings import Settings, Totals
+from varpd.engine.statements import Statements
+from varpd.provider.answers import Target
+from varpd.targets.budget import Budget
+from varpd.targets.entries import (
+    Origin,
+    is_administrators,
+    state_of,
+    valid_of,
+)
+
+
+class EntryView(Struct, frozen=True):
+    """One entry, for those who look at the table."""
+
+    mac: bytes
+    targets: tuple[Target, ...]
+    """Empty unless a target is known."""
+
+    state: str
+    """``valid``, ``refreshing``, ``stale``, ``blocked``, ``negative`` or ``pending``."""
+
+    origin: str
+    """``plugin`` or ``administrator``."""
+
+    since: float | None
+    """When the target was learnt, on the clock that `Engine.handle` is given."""
+
+
+class _Parts(Struct):
+    """One overlay and those who take its events."""
+
+    overlay: Overlay
+    inquiries: Inquiries
+    forwarding: Forwarding
+    resolution: Resolution
+    statements: Statements
+    aging: Aging
+    armed: float | None = None
+    """The earliest deadline that the engine's heap holds for it."""
+
+
+class Engine:
+    """What varpd decides."""
+
+    def __init__(self, totals: Totals = Totals(), secret: bytes = b"") -> None:  # noqa: B008
+        """Begin without overlays.
+
+        Args:
+            totals: bounds over all overlays.
+            secret: random bytes that the buckets of source MACs are chosen with.
+        """
+        self._secret = secret
+        self._locality = Locality()
+        self._waiting = Budget(totals.waiting)
+        self._targets = Budget(totals.targets)
+        self._lookups = Budget(totals.lookups)
+        self._overlays: dict[str, _Parts] = {}
+        self._deadlines: list[tuple[float, str]] = []
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in one event and return what has to be done, in order.
+
+        Events for an overlay that is not there are ignored.
+        """
+        out: list[Command] = []
+        match event:
+            case DeadlinePassed():
+                self._deadline_passed(now, out)
+            case OverlayAdded():
+                self._add(event.overlay, event.settings)
+            case LocalAddressesChanged():
+                self._locality.addresses = event.addresses
+                for parts in self._overlays.values():
+                    parts.statements.relocate(now, out)
+                    self._arm(parts)
+            case _:
+                parts_or_none = self._overlays.get(event.overlay)
+                if parts_or_none is not None:
+                    self._tell(parts_or_none, event, now, out)
+                    self._arm(parts_or_none)
+        return out
+
+    def next_deadline(self) -> float | None:
+        """Return when `DeadlinePassed` is next due, or None."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    # -- views ---------------------------------------------------------------------------------
+
+    def entries(self, overlay: str) -> list[EntryView]:
+        """Return what is known of the MACs of an overlay, in no order."""
+        parts = self._overlays.get(overlay)
+        if parts is None:
+            return []
+        views = []
+        for mac, entry in parts.overlay.entries.items():
+            valid, state = valid_of(entry), state_of(entry)
+            views.append(
+                EntryView(
+                    mac,
+                    () if valid is None else valid.targets,
+                    "stale" if valid is entry and valid.stale else state.value,
+                    (Origin.ADMINISTRATOR if is_administrators(entry) else Origin.PLUGIN).value,
+                    None if valid is None else valid.since,
+                )
+            )
+        return views
+
+    def knows(self, overlay: str, mac: bytes) -> bool:
+        """Return whether an overlay has an entry for `mac`."""
+        parts = self._overlays.get(overlay)
+        return parts is not None and mac in parts.overlay.entries
+
+    def default_target(self, overlay: str) -> Target | None:
+        """Return the one target of a POINT overlay, if it is known."""
+        parts = self._overlays.get(overlay)
+        return None if parts is None else parts.overlay.default
+
+    def counters(self, overlay: str) -> dict[str, int]:
+        """Return what has been counted for an overlay, by name."""
+        parts = self._overlays.get(overlay)
+        return {} if parts is None else dict(parts.overlay.counters)
+
+    def waiting(self, overlay: str) -> int:
+        """Return how many bytes of frames wait in an overlay."""
+        parts = self._overlays.get(overlay)
+        return 0 if parts is None else parts.overlay.shares.waiting.used
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _add(self, name: str, settings: Settings) -> None:
+        if name in self._overlays:
+            raise ValueError(f"overlay {name!r} is there already")
+        limits = settings.limits
+        shares = Shares(
+            self._waiting.open(limits.waiting),
+            self._targets.open(limits.targets),
+            self._lookups.open(limits.lookups),
+        )
+        overlay = Overlay(name, settings, shares, self._locality, self._secret)
+        inquiries = Inquiries(overlay)
+        forwarding = Forwarding(overlay, inquiries)
+        resolution = Resolution(overlay, forwarding, inquiries)
+        self._overlays[name] = _Parts(
+            overlay,
+            inquiries,
+            forwarding,
+            resolution,
+            Statements(overlay, resolution),
+            Aging(overlay, resolution, inquiries),
+        )
+
+    def _remove(self, parts: _Parts) -> None:
+        del self._overlays[parts.overlay.name]
+        shares = parts.overlay.shares
+        for share in (shares.waiting, shares.targets, shares.lookups):
+            share.close()
+
+    def _tell(self, parts: _Parts, event: Event, now: float, out: list[Command]) -> None:
+        """Hand an event to who takes it; the frequent ones come first."""
+        match event:
+            case FramesPunted():
+                parts.forwarding.punted(event.packets, now, out)
+                parts.aging.make_room(out)
+            case LookupsAnswered():
+                parts.resolution.answered(event.queries, event.answers, now, out)
+            case NeighboursAnswered():
+                parts.inquiries.neighbours_answered(event.questions, event.answers, now, out)
+            case DhcpAnswered():
+                parts.inquiries.dhcp_answered(event.queries, event.answers, now, out)
+            case UsageReported():
+                parts.aging.used(event.macs, event.idle, now, out)
+            case OverlayChanged():
+                ttl = parts.overlay.settings.ttl
+                parts.overlay.configure(event.settings)
+                parts.statements.relocate(now, out)
+                if event.settings.ttl != ttl:
+                    parts.aging.retime(now)
+            case OverlayRemoved():
+                self._remove(parts)
+            case InstanceStarted():
+                parts.overlay.running = True
+            case InstanceStopped():
+                parts.overlay.running = False
+                parts.inquiries.stop()
+                parts.resolution.stop(now, out)
+            case _:
+                self._said(parts.statements, event, now, out)
+
+    def _said(self, said: Statements, event: Event, now: float, out: list[Command]) -> None:
+        """Hand on what was said unasked."""
+        match event:
+            case TargetSet():
+                said.set_target(event.mac, event.target, now, out)
+            case Invalidated():
+                said.invalidate(event.mac, out)
+            case TargetsEnumerated():
+                said.enumerated(event.pairs, now, out)
+            case Announced():
+                said.announced(event, out)
+            case DefaultTargetSet():
+                said.set_default(event.target, out)
+            case EntrySet():
+                said.set_entry(event.mac, event.target, now, out)
+            case EntryDeleted():
+                said.delete_entry(event.mac, out)
+            case TableFlushed():
+                said.flush(out)
+            case MacsLearned():
+                said.learned(event.macs, out)
+            case MacsForgotten():
+                said.forgotten(event.macs)
+            case RowsRefused():
+                said.refused(event.macs, event.error, now, out)
+            case (
+                FramesPunted()
+                | LookupsAnswered()
+                | NeighboursAnswered()
+                | DhcpAnswered()
+                | UsageReported()
+                | OverlayAdded()
+                | OverlayChanged()
+                | OverlayRemoved()
+                | InstanceStarted()
+                | InstanceStopped()
+                | LocalAddressesChanged()
+                | DeadlinePassed()
+            ):
+                raise AssertionError(f"{type(event).__name__} is taken elsewhere")
+            case _:
+                assert_never(event)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def _deadline_passed(self, now: float, out: list[Command]) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, name = heapq.heappop(self._deadlines)
+            parts = self._overlays.get(name)
+            if parts is not None:
+                parts.armed = None
+                parts.aging.passed(now, out)
+                self._arm(parts)
+
+    def _arm(self, parts: _Parts) -> None:
+        """Have the heap hold the overlay's next deadline; late ones stay and do no harm."""
+        due = parts.overlay.next_deadline()
+        if due is not None and (parts.armed is None or due < parts.armed):
+            parts.armed = due
+            heapq.heappush(self._deadlines, (due, parts.overlay.name))
