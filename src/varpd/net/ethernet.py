@@ -186,7 +186,7 @@ def header_length(frame: bytes) -> int:
         DecodeError: `frame` is shorter than that.
     """
     size = len(frame)
-    if size < HEADER_SIZE:
+    if size < HEADER_SIZE:  # the common case is spared the call
         check_size("Ethernet header", frame, HEADER_SIZE)
     if frame[_TYPE_AT:HEADER_SIZE] != _TPID:
         return HEADER_SIZE

@@ -73,7 +73,8 @@ def vni_of(datagram: bytes) -> int:
     Raises:
         DecodeError: `datagram` is too short or says it carries no VNI.
     """
-    check_size("VXLAN header", datagram, HEADER_SIZE)
+    if len(datagram) < HEADER_SIZE:  # the common case is spared the call
+        check_size("VXLAN header", datagram, HEADER_SIZE)
     flags, word = _LAYOUT.unpack_from(datagram)
     if not flags & _FLAG_VNI:
         raise DecodeError(Reason.VXLAN_FLAGS, "VXLAN header carries no VNI")

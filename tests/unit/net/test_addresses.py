@@ -142,6 +142,13 @@ def test_the_solicited_node_address_ends_in_the_last_three_bytes_of_the_address(
     assert str(addresses.ipv6_multicast_mac(solicited)) == "33:33:ff:0e:8c:6c"
 
 
+def test_the_solicited_node_address_keeps_every_bit_of_the_last_three_bytes() -> None:
+    low, full = IPv6Address("fe80::"), IPv6Address("fe80::ffff:ffff")
+
+    assert addresses.solicited_node(low) == IPv6Address("ff02::1:ff00:0")
+    assert addresses.solicited_node(full) == IPv6Address("ff02::1:ffff:ffff")
+
+
 @given(ipv6_addresses)
 def test_a_solicited_node_address_is_known_by_its_prefix(address: IPv6Address) -> None:
     solicited = addresses.solicited_node(address)

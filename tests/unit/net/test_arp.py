@@ -27,6 +27,12 @@ def test_a_known_packet_is_read_and_written() -> None:
     assert REQUEST.serialize() == WIRE
 
 
+def test_a_known_reply_is_read() -> None:
+    wire = bytes.fromhex("0001 0800 06 04 0002 020000000001 c0000201 020000000002 c0000202")
+    other = MacAddress.parse("02:00:00:00:00:02")
+    assert arp.Packet.parse(wire) == arp.Packet(arp.Operation.REPLY, ASKER, ONE, other, TWO)
+
+
 @given(packets, padding)
 def test_what_is_written_is_read_back_whatever_pads_it(packet: arp.Packet, tail: bytes) -> None:
     assert arp.Packet.parse(packet.serialize() + tail) == packet

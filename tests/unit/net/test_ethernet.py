@@ -37,6 +37,18 @@ def test_a_known_frame_is_read_and_written(wire: bytes, frame: Frame) -> None:
     assert frame.serialize() == wire
 
 
+@pytest.mark.parametrize(
+    ("ethertype", "number"),
+    [("IPV4", 0x0800), ("ARP", 0x0806), ("VLAN", 0x8100), ("IPV6", 0x86DD)],
+)
+def test_the_known_ethertypes(ethertype: str, number: int) -> None:
+    assert EtherType[ethertype] == number
+
+
+def test_a_tag_has_no_priority_of_itself() -> None:
+    assert Tag(5).tci == 5
+
+
 @given(frames)
 def test_what_is_written_is_read_back(frame: Frame) -> None:
     assert Frame.parse(frame.serialize()) == frame

@@ -2,8 +2,14 @@
 
 import pytest
 
+from varpd.net import fields
 from varpd.net.decode import DecodeError, Reason
 from varpd.net.fields import check_range, check_size
+
+
+@pytest.mark.parametrize("bits", [3, 8, 12, 13, 16, 20, 24, 32])
+def test_a_maximum_is_a_field_full_of_ones(bits: int) -> None:
+    assert f"{getattr(fields, f'UINT{bits}_MAX'):b}" == "1" * bits
 
 
 @pytest.mark.parametrize("value", [0, 1, 4095])

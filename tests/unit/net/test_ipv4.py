@@ -130,6 +130,11 @@ def test_a_bad_packet_says_what_is_wrong(wire: bytes, reason: Reason) -> None:
     assert caught.value.reason == reason
 
 
+def test_a_wrong_version_is_named() -> None:
+    with pytest.raises(DecodeError, match="IPv4 header of version 6"):
+        ipv4.Packet.parse(overwritten(0, b"\x65"))
+
+
 def test_a_packet_may_be_a_header_alone() -> None:
     assert ipv4.Packet.parse(overwritten(2, b"\x00\x14")).payload == b""
 
@@ -142,6 +147,7 @@ def test_a_packet_may_be_a_header_alone() -> None:
         ("tos", 256),
         ("identification", 1 << 16),
         ("fragment_offset", 8192),
+        ("options", bytes(41)),
         ("options", bytes(44)),
         ("options", bytes(3)),
     ],

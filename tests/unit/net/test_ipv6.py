@@ -76,6 +76,15 @@ def test_a_bad_packet_says_what_is_wrong(wire: bytes, reason: Reason) -> None:
     assert caught.value.reason == reason
 
 
+def test_a_wrong_version_is_named() -> None:
+    with pytest.raises(DecodeError, match="IPv6 header of version 4"):
+        ipv6.Packet.parse(b"\x45" + WIRE[1:])
+
+
+def test_a_packet_of_ones_own_is_plain() -> None:
+    assert ipv6.Packet(SRC, DST, 59, b"").serialize()[:8] == bytes.fromhex("60000000 0000 3b 40")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -116,6 +116,16 @@ def test_a_bad_datagram_says_what_is_wrong(wire: bytes, reason: Reason) -> None:
     assert caught.value.reason == reason
 
 
+def test_the_longest_datagram_fills_the_length_field() -> None:
+    longest = udp.Datagram(1, 2, bytes(65527))
+    wire = longest.serialize(SRC_V4, DST_V4)
+
+    assert wire[4:6] == b"\xff\xff"
+    assert udp.Datagram.parse(wire, SRC_V4, DST_V4) == longest
+    with pytest.raises(ValueError, match="payload"):
+        udp.Datagram(1, 2, bytes(65528))
+
+
 def test_a_datagram_may_be_empty() -> None:
     empty = udp.Datagram(1, 2, b"")
     assert udp.Datagram.parse(empty.serialize(SRC_V4, DST_V4), SRC_V4, DST_V4) == empty

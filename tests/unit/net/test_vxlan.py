@@ -21,6 +21,10 @@ def test_a_known_header_is_read_and_written() -> None:
     assert vxlan.Header(VNI).serialize() == WIRE
 
 
+def test_the_port_and_the_range_are_those_of_the_rfc() -> None:
+    assert (vxlan.PORT, vxlan.VNI_MAX, vxlan.HEADER_SIZE) == (4789, 16_777_215, 8)
+
+
 @given(vnis)
 def test_what_is_written_is_read_back(vni: int) -> None:
     header = vxlan.Header(vni)
