@@ -1,0 +1,264 @@
+"""Rows as netlink messages: where the kernel sends frames for a MAC (rtnetlink(7)).
+
+A MAC that is elsewhere has two rows: one in the FDB of the tunnel device, which says where to send
+the frame, and one in the FDB of the bridge, which says that it is behind that device. Without the
+second the bridge would copy each frame to all guests.
+
+ nlmsghdr        length | type | flags | sequence | port             16 bytes
+ ndmsg           family | ifindex | state | flags | type             12
+ NDA_LLADDR      the MAC, two bytes of padding                       12
+ NDA_DST         the target's address                                 8, or 20 for IPv6
+ NDA_PORT        the target's port, big-endian, two bytes of padding  8
+
+One message writes both. NTF_STICKY keeps a guest that sends with a remote MAC as its source from
+drawing the bridge's row to its own port; the state that both tables take together with it is
+NUD_NOARP | NUD_REACHABLE. What stands before and behind the MAC is the same for all MACs of one
+target, so that a batch is one join.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from varpd.net.addresses import MAC_SIZE
+from varpd.provider.answers import Target
+
+RTM_NEWNEIGH: Final = 28
+RTM_DELNEIGH: Final = 29
+RTM_GETNEIGH: Final = 30
+
+NLMSG_ERROR: Final = 2
+
+_NLM_F_REQUEST: Final = 0x01
+_NLM_F_REPLACE: Final = 0x100
+_NLM_F_CREATE: Final = 0x400
+_NLM_F_APPEND: Final = 0x800
+# On an error message: not the whole refused message is in it; attributes follow it.
+_NLM_F_CAPPED: Final = 0x100
+_NLM_F_ACK_TLVS: Final = 0x200
+
+_NTF_SELF: Final = 0x02
+_NTF_MASTER: Final = 0x04
+_NTF_STICKY: Final = 0x40
+
+_NUD_REACHABLE: Final = 0x02
+_NUD_NOARP: Final = 0x40
+_STATE: Final = _NUD_NOARP | _NUD_REACHABLE
+
+_NDA_DST: Final = 1
+_NDA_LLADDR: Final = 2
+_NDA_CACHEINFO: Final = 3
+_NDA_PORT: Final = 6
+_NLMSGERR_ATTR_MSG: Final = 1
+_NLA_TYPE_MASK: Final = 0x3FFF
+
+_HEADER = struct.Struct("=IHHII")
+_NDMSG = struct.Struct("=BxxxiHBB")
+_ATTRIBUTE = struct.Struct("=HH")
+_PORT = struct.Struct("!H2x")
+_ERROR = struct.Struct("=i")
+_CACHEINFO = struct.Struct("=IIII")
+
+_MAC_PADDING: Final = bytes(2)
+_MAC_AT: Final = _HEADER.size + _NDMSG.size + _ATTRIBUTE.size
+"""Where the MAC stands in every message made here."""
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+"""Clock ticks a second, the kernel's unit for times given to programs."""
+
+
+class Table(Struct, frozen=True, cache_hash=True):
+    """The tables that one overlay's rows are written to."""
+
+    ifindex: int
+    """Index of the tunnel device."""
+
+    master: bool = True
+    """Whether the device's bridge gets the row too."""
+
+
+class Reply(Struct, frozen=True):
+    """What the kernel said to one message."""
+
+    sequence: int
+    """Sequence number of that message."""
+
+    kind: int
+    """Type of that message, such as `RTM_NEWNEIGH`; of the reply where it is no error."""
+
+    mac: bytes
+    """The MAC that it was about."""
+
+    error: int = 0
+    """Error number, or 0."""
+
+    text: str = ""
+    """The error in words."""
+
+    idle: float | None = None
+    """Seconds since the row carried a frame, in the reply to `encode_get`."""
+
+
+def encode_install(table: Table, target: Target, macs: Sequence[bytes]) -> bytes:
+    """Return the messages that make `target` the one destination of unicast MACs.
+
+    They create what is missing and replace what is there, in both tables. No answer is asked
+    for: only a refused message gets one.
+    """
+    flags = _NTF_SELF | _NTF_STICKY | (_NTF_MASTER if table.master else 0)
+    create = _NLM_F_CREATE | _NLM_F_REPLACE
+    if not macs:
+        return b""
+    tail = _destination(target)
+    head = _head(RTM_NEWNEIGH, create, table.ifindex, flags, len(tail))
+    return head + (tail + head).join(macs) + tail
+
+
+def encode_remove(table: Table, macs: Sequence[bytes]) -> bytes:
+    """Return the messages that remove the rows of MACs.
+
+    If the bridge has none, the kernel says ENOENT and leaves the device's row; see
+    `encode_remove_halves`.
+    """
+    return _encode_delete(table.ifindex, _NTF_SELF | (_NTF_MASTER if table.master else 0), macs)
+
+
+def encode_remove_halves(table: Table, macs: Sequence[bytes]) -> bytes:
+    """Return messages that remove each of the two rows of MACs, whether or not the other exists."""
+    own = _encode_delete(table.ifindex, _NTF_SELF, macs)
+    if not table.master:
+        return own
+    return own + _encode_delete(table.ifindex, _NTF_MASTER, macs)
+
+
+def encode_append(table: Table, mac: bytes, target: Target) -> bytes:
+    """Return the message that makes `target` one more destination of a group MAC.
+
+    Only the tunnel device gets the row: the bridge floods group MACs anyway, and a row there is
+    refused. The kernel can replace no destination of a group MAC.
+    """
+    tail = _destination(target)
+    create = _NLM_F_CREATE | _NLM_F_APPEND
+    return _head(RTM_NEWNEIGH, create, table.ifindex, _NTF_SELF, len(tail)) + mac + tail
+
+
+def encode_remove_destination(table: Table, mac: bytes, target: Target) -> bytes:
+    """Return the message that takes `target` away from the destinations of a group MAC."""
+    tail = _destination(target)
+    return _head(RTM_DELNEIGH, 0, table.ifindex, _NTF_SELF, len(tail)) + mac + tail
+
+
+def encode_get(table: Table, mac: bytes, sequence: int) -> bytes:
+    """Return the message that asks the tunnel device for one row."""
+    head = _make_head(RTM_GETNEIGH, 0, table.ifindex, _NTF_SELF, len(_MAC_PADDING), sequence)
+    return head + mac + _MAC_PADDING
+
+
+def parse_replies(data: bytes) -> Iterator[Reply]:
+    """Read the messages of one datagram from the kernel; acknowledgements are passed over."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
+        message = data[at : at + max(length, _HEADER.size)]
+        if kind == NLMSG_ERROR:
+            reply = _parse_error(message, flags)
+            if reply is not None:
+                yield reply
+        elif kind == RTM_NEWNEIGH:
+            mac = message[_MAC_AT : _MAC_AT + MAC_SIZE]
+            attributes = dict(_attributes(message, _HEADER.size + _NDMSG.size))
+            mac = attributes.get(_NDA_LLADDR, mac)
+            times = attributes.get(_NDA_CACHEINFO)
+            # confirmed, used, updated, references: struct nda_cacheinfo.
+            idle = None if times is None else _CACHEINFO.unpack(times)[1] / TICKS
+            yield Reply(sequence, kind, mac, idle=idle)
+        at += _align(max(length, _HEADER.size))
+
+
+def _parse_error(message: bytes, flags: int) -> Reply | None:
+    inner = _HEADER.size + _ERROR.size
+    if len(message) < inner + _HEADER.size:
+        return None
+    (number,) = _ERROR.unpack_from(message, _HEADER.size)
+    if number == 0:
+        return None
+    length, kind, _, sequence, _ = _HEADER.unpack_from(message, inner)
+    mac = message[inner + _MAC_AT : inner + _MAC_AT + MAC_SIZE]
+    text = os.strerror(-number)
+    if flags & _NLM_F_ACK_TLVS:
+        start = inner + (_HEADER.size if flags & _NLM_F_CAPPED else _align(length))
+        words = dict(_attributes(message, start)).get(_NLMSGERR_ATTR_MSG)
+        if words is not None:
+            text = f"{text}: {words.rstrip(bytes(1)).decode(errors='replace')}"
+    return Reply(sequence, kind, mac, -number, text)
+
+
+def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    while at + _ATTRIBUTE.size <= len(message):
+        length, kind = _ATTRIBUTE.unpack_from(message, at)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & _NLA_TYPE_MASK, message[at + _ATTRIBUTE.size : at + length]
+        at += _align(length)
+
+
+def _align(length: int) -> int:
+    """Round up to the four bytes at which messages and attributes begin."""
+    return (length + 3) & ~3
+
+
+@lru_cache(maxsize=4096)
+def _head(kind: int, flags: int, ifindex: int, row_flags: int, tail: int) -> bytes:
+    """Return what stands before the MAC in a message, made once for all MACs of a target."""
+    return _make_head(kind, flags, ifindex, row_flags, tail, 0)
+
+
+def _make_head(
+    kind: int, flags: int, ifindex: int, row_flags: int, tail: int, sequence: int
+) -> bytes:
+    """Return what stands before the MAC in a message with `tail` bytes behind it."""
+    # A request for a row is refused if it has a state.
+    state = 0 if kind == RTM_GETNEIGH else _STATE
+    return (
+        _HEADER.pack(_MAC_AT + MAC_SIZE + tail, kind, _NLM_F_REQUEST | flags, sequence, 0)
+        + _NDMSG.pack(socket.AF_BRIDGE, ifindex, state, row_flags, 0)
+        + _ATTRIBUTE.pack(_ATTRIBUTE.size + MAC_SIZE, _NDA_LLADDR)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _destination(target: Target) -> bytes:
+    """Return what stands behind the MAC: its padding, the target's address and port.
+
+    Raises:
+        ValueError: `target` has no address or no port.
+    """
+    if target.ip is None or target.port is None:
+        raise ValueError(f"a row needs an address and a port: {target}")
+    address = target.ip.packed
+    return b"".join(
+        (
+            _MAC_PADDING,
+            _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _NDA_DST),
+            address,
+            _ATTRIBUTE.pack(_ATTRIBUTE.size + 2, _NDA_PORT),
+            _PORT.pack(target.port),
+        )
+    )
+
+
+def _encode_delete(ifindex: int, row_flags: int, macs: Sequence[bytes]) -> bytes:
+    if not macs:
+        return b""
+    head = _head(RTM_DELNEIGH, 0, ifindex, row_flags, len(_MAC_PADDING))
+    return head + (_MAC_PADDING + head).join(macs) + _MAC_PADDING
+
+
+NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENODEV})
+"""Errors that mean that a row, or the device with all its rows, is already gone."""
