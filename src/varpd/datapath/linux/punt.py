@@ -1,0 +1,168 @@
+"""The punt socket: where the kernel hands over the frames that it has no row for.
+
+The default row of a tunnel device leads here, to a port of this host, so each datagram is one
+frame with the encapsulation's header in front. What else reaches the port is dropped by a socket
+filter in the kernel, before it takes room in the buffer: datagrams from another address than the
+overlay's own, with another header than the overlay's own, or of a size that no frame has.
+
+The kernel counts what it dropped, for want of room or by the filter, in one number: `lost`.
+"""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Final
+
+from varpd.datapath.encapsulation import Encapsulation
+from varpd.datapath.linux import filters
+from varpd.net.addresses import IpAddress
+
+BATCH: Final = 64
+"""Frames of one turn; more cost little less each, and other overlays wait the longer."""
+
+RECEIVE_SIZE: Final = 9216
+"""The largest datagram taken: guests' MTU is 8900 at most, and headers come on top."""
+
+BUFFER: Final = 4 << 20
+"""Bytes of socket buffer asked for: about 5,000 small frames, a tenth of a second of a flood."""
+
+STALE: Final = 1.0
+"""Seconds after which a frame that was waiting when varpd came is of no use to its sender."""
+
+# Numbers that Python's socket module does not have (linux/udp.h, asm-generic/socket.h).
+_SO_RCVBUFFORCE: Final = 33
+_SO_TIMESTAMPNS: Final = 35
+_SO_RXQ_OVFL: Final = 40
+_UDP_NO_CHECK6_RX: Final = 102
+
+_TIMESPEC = struct.Struct("@ll")
+_DROPS = struct.Struct("=I")
+_DROPS_MASK: Final = 0xFFFFFFFF
+_ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_DROPS.size)
+_NANOSECONDS: Final = 1e-9
+
+
+def bind_punt_socket(
+    address: IpAddress, port: int, header: bytes, listen_ip: IpAddress
+) -> socket.socket:
+    """Return a socket that takes frames with `header` in front, sent from `listen_ip`.
+
+    The filter is in place before the socket has its address, so nothing else ever gets in.
+
+    Raises:
+        OSError: the address is not there, or the port is in use or not for us.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    punt = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        punt.setblocking(False)
+        filters.attach(punt, filters.punt_filter(listen_ip, header, RECEIVE_SIZE))
+        punt.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        punt.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        if family == socket.AF_INET6:
+            # A tunnel device may be told to send no checksums over IPv6.
+            punt.setsockopt(socket.IPPROTO_UDP, _UDP_NO_CHECK6_RX, 1)
+            punt.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            punt.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
+        except PermissionError:
+            punt.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        punt.bind((str(address), port))
+    except BaseException:
+        punt.close()
+        raise
+    return punt
+
+
+class PuntSocket:
+    """The punt socket of one overlay.
+
+    Raises:
+        OSError: the socket cannot be had, see `bind_punt_socket`.
+    """
+
+    def __init__(
+        self,
+        address: IpAddress,
+        port: int,
+        vnetid: int,
+        encapsulation: Encapsulation,
+        listen_ip: IpAddress,
+        deliver: Callable[[list[bytes]], None],
+    ) -> None:
+        """`deliver` takes the frames of a turn, each with the header in front."""
+        header = encapsulation.pack_header(vnetid)
+        self.socket = bind_punt_socket(address, port, header, listen_ip)
+        self.received = 0
+        """Frames delivered."""
+        self.turns = 0
+        """Turns that delivered any."""
+        self.stale = 0
+        """Frames dropped because they were older than `STALE` when reading began."""
+        self.lost = 0
+        """Datagrams that the kernel dropped: no room in the buffer, or not from our device."""
+        self.delay = 0.0
+        """Seconds that the first frame of the last turn had waited."""
+        self._deliver = deliver
+        self._fresh = False
+        self._drops = 0
+
+    @property
+    def buffer(self) -> int:
+        """Bytes of socket buffer that the kernel granted; less than `BUFFER` without root."""
+        # The kernel doubles what it is asked for, to have room for its own records.
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+    def read_turn(self, budget: int = BATCH) -> int:
+        """Deliver up to `budget` frames that are there, and return how many; never wait.
+
+        A full turn means that there may be more.
+        """
+        recv = self.socket.recv
+        packets: list[bytes] = []
+        try:
+            first = self._read_first()
+            packets.append(first)
+            for _ in range(budget - 1):
+                packets.append(recv(RECEIVE_SIZE))  # noqa: PERF401 - the loop ends by an exception
+        except BlockingIOError:
+            pass
+        if packets:
+            self.turns += 1
+            self.received += len(packets)
+            self._deliver(packets)
+        return len(packets)
+
+    def close(self) -> None:
+        """Give the port back."""
+        self.socket.close()
+
+    def _read_first(self) -> bytes:
+        """Read one frame with what the kernel tells besides, passing over stale ones.
+
+        Raises:
+            BlockingIOError: there is none.
+        """
+        while True:
+            packet, ancillary, _, _ = self.socket.recvmsg(RECEIVE_SIZE, _ANCILLARY_SIZE)
+            sent = None
+            for level, kind, data in ancillary:
+                if level != socket.SOL_SOCKET:
+                    continue
+                if kind == _SO_TIMESTAMPNS:
+                    seconds, nanoseconds = _TIMESPEC.unpack(data)
+                    sent = seconds + nanoseconds * _NANOSECONDS
+                elif kind == _SO_RXQ_OVFL:
+                    self._count_drops(*_DROPS.unpack(data))
+            # The wall clock, as the kernel stamps with it; a step of it costs one wrong figure.
+            self.delay = 0.0 if sent is None else max(0.0, time.time() - sent)
+            if self._fresh or self.delay <= STALE:
+                self._fresh = True
+                return packet
+            self.stale += 1
+
+    def _count_drops(self, drops: int) -> None:
+        """Take in the kernel's count, 32 bits that wrap round."""
+        self.lost += (drops - self._drops) & _DROPS_MASK
+        self._drops = drops
