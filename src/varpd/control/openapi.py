@@ -1,0 +1,95 @@
+"""The OpenAPI 3.1 document of the control API, made from the routes and the message types."""
+
+import re
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from varpd.control.messages import API_VERSION, ErrorInfo, HealthInfo
+from varpd.control.routes import ROUTES, Route
+
+PATH: Final = "/openapi.json"
+"""Where the server shows the document."""
+
+Document = dict[str, Any]
+"""A JSON object."""
+
+_PARAMETERS: Final = {
+    "name": "Name of an overlay",
+    "mac": "MAC address, such as 02:00:00:00:00:01",
+}
+
+
+def document() -> Document:
+    """Return the document: every route, every type."""
+    types = {ErrorInfo} | {kind for route in ROUTES for kind in _types(route)}
+    ordered = sorted(types, key=str)
+    schemas, components = msgspec.json.schema_components(
+        ordered, ref_template="#/components/schemas/{name}"
+    )
+    schema_of = dict(zip(ordered, schemas, strict=True))
+    paths: dict[str, Document] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
+    paths[PATH] = {"get": _own_operation()}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "varpd",
+            "version": str(API_VERSION),
+            "description": "Control of VXLAN overlays, over a unix socket.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _types(route: Route[Any]) -> list[Any]:
+    return [kind for kind in (route.body, route.answer) if kind not in (type(None), None)]
+
+
+def _operation(route: Route[Any], schema_of: dict[Any, Document]) -> Document:
+    answers = {str(route.status.value): _answer(route.status, schema_of.get(route.answer))}
+    if route.answer is HealthInfo:
+        unwell = HTTPStatus.SERVICE_UNAVAILABLE
+        answers[str(unwell.value)] = _answer(unwell, schema_of[HealthInfo])
+    answers["default"] = {"description": "An error"} | _content(schema_of[ErrorInfo])
+    operation: Document = {
+        "operationId": route.call.__name__.removeprefix("_"),
+        "summary": route.summary,
+        "responses": answers,
+    }
+    if names := re.findall(r"\{(\w+)\}", route.path):
+        operation["parameters"] = [_parameter(name) for name in names]
+    if route.body is not type(None):
+        operation["requestBody"] = {"required": True} | _content(schema_of[route.body])
+    return operation
+
+
+def _own_operation() -> Document:
+    return {
+        "operationId": "openapi",
+        "summary": "This document",
+        "responses": {"200": _answer(HTTPStatus.OK, {"type": "object"})},
+    }
+
+
+def _answer(status: HTTPStatus, schema: Document | None) -> Document:
+    return {"description": status.phrase} | ({} if schema is None else _content(schema))
+
+
+def _content(schema: Document) -> Document:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _parameter(name: str) -> Document:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": _PARAMETERS[name],
+        "schema": {"type": "string"},
+    }

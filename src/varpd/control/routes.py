@@ -1,0 +1,198 @@
+"""Which path does what: the one table from which the server and the OpenAPI document are made."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Generic, TypeVar
+
+from varpd.control.access import Right
+from varpd.control.messages import (
+    API_VERSION,
+    CreateOverlay,
+    ErrorCode,
+    HealthInfo,
+    OverlayInfo,
+    PluginsInfo,
+    PropertyInfo,
+    SetEntry,
+    SetProperties,
+    TargetInfo,
+)
+from varpd.control.service import Service
+
+Body = TypeVar("Body")
+
+_V: Final = f"/v{API_VERSION}"
+
+STATUS: Final = {
+    ErrorCode.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
+    ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorCode.EXISTS: HTTPStatus.CONFLICT,
+    ErrorCode.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.MISSING: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.NOT_LIVE: HTTPStatus.CONFLICT,
+    ErrorCode.UNSUPPORTED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorCode.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorCode.FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
+    ErrorCode.BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The HTTP status of each kind of error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[Body]):
+    """One method of one path."""
+
+    method: str
+    path: str
+    """With ``{name}`` and ``{mac}`` for what varies."""
+
+    summary: str
+    right: Right
+    call: Callable[[Service, Mapping[str, str], Body], Awaitable[object]]
+    """Does it, given what varies in the path and the body; returns what is answered."""
+
+    body: type[Body]
+    """Type of the request's body; NoneType: none."""
+
+    answer: Any
+    """Type of what is answered; None: nothing."""
+
+    status: HTTPStatus = HTTPStatus.OK
+
+
+async def _create(service: Service, _: Mapping[str, str], body: CreateOverlay) -> OverlayInfo:
+    return await service.create(body)
+
+
+async def _overlays(service: Service, _: Mapping[str, str], _body: None) -> list[OverlayInfo]:
+    return await service.overlays([])
+
+
+async def _overlay(service: Service, at: Mapping[str, str], _body: None) -> OverlayInfo:
+    (overlay,) = await service.overlays([at["name"]])
+    return overlay
+
+
+async def _delete(service: Service, at: Mapping[str, str], _body: None) -> None:
+    await service.delete(at["name"])
+
+
+async def _properties(service: Service, at: Mapping[str, str], _body: None) -> list[PropertyInfo]:
+    return await service.properties(at["name"])
+
+
+async def _set_properties(
+    service: Service, at: Mapping[str, str], body: SetProperties
+) -> OverlayInfo:
+    return await service.set_properties(at["name"], body.properties)
+
+
+async def _targets(service: Service, at: Mapping[str, str], _body: None) -> list[TargetInfo]:
+    return await service.targets(at["name"])
+
+
+async def _set_entry(service: Service, at: Mapping[str, str], body: SetEntry) -> None:
+    await service.set_entry(at["name"], at["mac"], body.target)
+
+
+async def _delete_entry(service: Service, at: Mapping[str, str], _body: None) -> None:
+    await service.delete_entry(at["name"], at["mac"])
+
+
+async def _flush(service: Service, at: Mapping[str, str], _body: None) -> None:
+    await service.flush(at["name"])
+
+
+async def _plugins(service: Service, _: Mapping[str, str], _body: None) -> PluginsInfo:
+    return await service.plugins()
+
+
+async def _health(service: Service, _: Mapping[str, str], _body: None) -> HealthInfo:
+    return await service.health()
+
+
+async def _ready(service: Service, _: Mapping[str, str], _body: None) -> HealthInfo:
+    return await service.ready()
+
+
+def _read(path: str, summary: str, call: Any, answer: Any) -> Route[None]:
+    return Route("GET", path, summary, Right.READ, call, type(None), answer)
+
+
+def _change(
+    method: str,
+    path: str,
+    summary: str,
+    call: Callable[[Service, Mapping[str, str], Body], Awaitable[object]],
+    body: type[Body],
+    answer: Any = None,
+    status: HTTPStatus = HTTPStatus.NO_CONTENT,
+) -> Route[Body]:
+    return Route(method, path, summary, Right.CHANGE, call, body, answer, status)
+
+
+_NOTHING: Final = type(None)
+
+ROUTES: Final[tuple[Route[Any], ...]] = (
+    _read(f"{_V}/overlays", "All overlays, in the order of names", _overlays, list[OverlayInfo]),
+    _change(
+        "POST",
+        f"{_V}/overlays",
+        "Make an overlay",
+        _create,
+        CreateOverlay,
+        OverlayInfo,
+        HTTPStatus.CREATED,
+    ),
+    _read(f"{_V}/overlays/{{name}}", "One overlay", _overlay, OverlayInfo),
+    _change("DELETE", f"{_V}/overlays/{{name}}", "Remove an overlay", _delete, _NOTHING),
+    _read(
+        f"{_V}/overlays/{{name}}/properties",
+        "The properties of an overlay",
+        _properties,
+        list[PropertyInfo],
+    ),
+    _change(
+        "PATCH",
+        f"{_V}/overlays/{{name}}/properties",
+        "Set properties, all or none",
+        _set_properties,
+        SetProperties,
+        OverlayInfo,
+        HTTPStatus.OK,
+    ),
+    _read(
+        f"{_V}/overlays/{{name}}/targets",
+        "The table of an overlay, in the order of the MACs",
+        _targets,
+        list[TargetInfo],
+    ),
+    _change(
+        "PUT",
+        f"{_V}/overlays/{{name}}/entries/{{mac}}",
+        "Say where a MAC is, or that frames to it are dropped",
+        _set_entry,
+        SetEntry,
+    ),
+    _change(
+        "DELETE",
+        f"{_V}/overlays/{{name}}/entries/{{mac}}",
+        "Forget a MAC",
+        _delete_entry,
+        _NOTHING,
+    ),
+    _change(
+        "POST",
+        f"{_V}/overlays/{{name}}/flush",
+        "Forget all that the plugin said; the administrator's entries stay",
+        _flush,
+        _NOTHING,
+    ),
+    _read(f"{_V}/plugins", "What overlays can be made of", _plugins, PluginsInfo),
+    _read("/healthz", "Whether the daemon works at all (503: no)", _health, HealthInfo),
+    _read("/readyz", "Whether all overlays have been brought up (503: no)", _ready, HealthInfo),
+)
+"""Every route but ``/openapi.json``, which describes these."""
