@@ -1,0 +1,267 @@
+"""The one place that turns the wheel: events into the engine, its commands out to where they go.
+
+A turn begins with an event and ends when nothing is left to do because of it: what plugins answer
+plainly goes back into the engine within the turn, before the commands behind the question. What
+is fed from inside a turn has a turn of its own afterwards, so nothing here recurses.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, assert_never
+
+import structlog
+
+from varpd.daemon.degradation import CauseKind
+from varpd.datapath.base import Datapath, Sink
+from varpd.engine import commands, events
+from varpd.engine.commands import Command, DatapathCommand
+from varpd.engine.events import Event, Failed
+
+log = structlog.get_logger()
+
+Questions = commands.StartLookups | commands.StartNeighbours | commands.StartDhcp
+"""The commands that ask a plugin something."""
+
+_NOBODY: Final = Failed("no instance")
+_BROKEN: Final = Failed("internal error")
+
+
+class Core(Protocol):
+    """The engine, as the runner sees it."""
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in one event and return what has to be done, in order."""
+
+    def next_deadline(self) -> float | None:
+        """Return when `DeadlinePassed` is next due, or None."""
+
+
+class Asked(Protocol):
+    """An instance, as the runner sees it."""
+
+    def ask(self, command: Questions) -> list[Event]:
+        """Ask the plugin; return what it said and answered at once."""
+
+    def cancel(self, command: commands.CancelQuestions) -> None:
+        """Give up questions."""
+
+    def fault(self, message: str) -> None:
+        """Count a fault."""
+
+    def degrade(self, cause: CauseKind, message: str) -> None:
+        """Say why the overlay works badly."""
+
+    def clear(self, cause: CauseKind) -> None:
+        """Take back what `degrade` said."""
+
+
+class Runner:
+    """Feeds the engine, carries out its commands, and keeps its one timer."""
+
+    def __init__(
+        self,
+        engine: Core,
+        make_datapath: Callable[[Sink], Datapath],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Take the engine, what makes the datapath for its events, and the loop with the clock."""
+        self.instances: dict[str, Asked] = {}
+        """Who answers the questions of an overlay, by its name."""
+
+        self.faults: Counter[str] = Counter()
+        """Faults of varpd itself that were caught, by where."""
+
+        self._engine = engine
+        self._loop = loop
+        self._waiting: deque[Event] = deque()
+        self._turning = False
+        self._held: dict[str, list[DatapathCommand]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed: float | None = None
+        self._reached = 0.0  # the last deadline; timers may come a moment before their time
+        self.datapath = make_datapath(self.feed)
+        """What carries frames."""
+
+    def feed(self, event: Event) -> None:
+        """Take in an event, from the loop's thread; never raises.
+
+        When this returns the event has been dealt with, unless it came from inside a turn.
+        """
+        self._waiting.append(event)
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            while self._waiting:
+                self._turn(self._waiting.popleft())
+        finally:
+            self._turning = False
+        self._arm()
+
+    def hold(self, overlay: str) -> None:
+        """Keep commands for the datapath of an overlay until `release`: its links come later."""
+        self._held[overlay] = []
+
+    def release(self, overlay: str) -> None:
+        """Give the datapath what was kept for an overlay."""
+        held = self._held.pop(overlay, [])
+        if held:
+            self._apply(held)
+
+    def discard(self, overlay: str) -> None:
+        """Throw away what was kept for an overlay."""
+        self._held.pop(overlay, None)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._armed = None
+
+    def _turn(self, event: Event) -> None:
+        """Deal with an event and all that follows from it, depth first."""
+        for_datapath: list[DatapathCommand] = []
+        stack: list[Iterator[Command | Event]] = [iter((event,))]
+        while stack:
+            step = next(stack[-1], None)
+            if step is None:
+                stack.pop()
+                continue
+            match step:
+                case (
+                    commands.Install()
+                    | commands.InstallReplicas()
+                    | commands.RemoveRows()
+                    | commands.SetDefaultTarget()
+                    | commands.Resend()
+                    | commands.Inject()
+                    | commands.AskUsage()
+                ):
+                    for_datapath.append(step)
+                case commands.StartLookups() | commands.StartNeighbours() | commands.StartDhcp():
+                    # What is known goes out before the plugin takes its time.
+                    self._apply(for_datapath)
+                    for_datapath = []
+                    stack.append(iter(self._ask(step)))
+                case (
+                    commands.CancelQuestions()
+                    | commands.ReportFault()
+                    | commands.ReportDatapath()
+                    | commands.Note()
+                ):
+                    self._tell(step)
+                case _:
+                    stack.append(iter(self._handle(step)))
+        self._apply(for_datapath)
+
+    def _handle(self, event: Event) -> list[Command]:
+        try:
+            return self._engine.handle(event, max(self._loop.time(), self._reached))
+        except Exception as exc:
+            self._caught("engine", exc, event)
+            return []
+
+    def _apply(self, batch: list[DatapathCommand]) -> None:
+        if self._held:
+            batch = [command for command in batch if not self._kept(command)]
+        if not batch:
+            return
+        try:
+            self.datapath.apply(batch)
+        except Exception as exc:
+            self._caught("datapath", exc, *batch)
+
+    def _kept(self, command: DatapathCommand) -> bool:
+        held = self._held.get(command.overlay)
+        if held is None:
+            return False
+        held.append(command)
+        return True
+
+    def _ask(self, command: Questions) -> list[Event]:
+        instance = self.instances.get(command.overlay)
+        if instance is None:
+            return [_failed(command, _NOBODY)]
+        try:
+            return instance.ask(command)
+        except Exception as exc:
+            self._caught("instance", exc, command)
+            return [_failed(command, _BROKEN)]
+
+    def _tell(
+        self,
+        command: commands.CancelQuestions
+        | commands.ReportFault
+        | commands.ReportDatapath
+        | commands.Note,
+    ) -> None:
+        """Carry out a command that nothing follows from."""
+        if isinstance(command, commands.Note):
+            mac = {} if command.mac is None else {"mac": command.mac.hex(":")}
+            log.info(command.text, overlay=command.overlay, **mac)
+            return
+        instance = self.instances.get(command.overlay)
+        if instance is None:
+            return
+        try:
+            match command:
+                case commands.CancelQuestions():
+                    instance.cancel(command)
+                case commands.ReportFault():
+                    instance.fault(command.message)
+                case commands.ReportDatapath():
+                    if command.message is None:
+                        instance.clear(CauseKind.DATAPATH)
+                    else:
+                        instance.degrade(CauseKind.DATAPATH, command.message)
+                case _:
+                    assert_never(command)
+        except Exception as exc:
+            self._caught("instance", exc, command)
+
+    def _caught(self, where: str, exc: Exception, *work: Event | Command) -> None:
+        """Count and log an exception of our own; what the work was about goes on without it."""
+        self.faults[where] += 1
+        log.error(
+            "internal error",
+            where=where,
+            overlays=sorted({item.overlay for item in work if hasattr(item, "overlay")}),
+            work=sorted({type(item).__name__ for item in work}),
+            exc_info=exc,
+        )
+
+    def _arm(self) -> None:
+        """See to it that the engine is told when its next deadline passes."""
+        deadline = self._engine.next_deadline()
+        if deadline == self._armed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = deadline
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._due)
+
+    def _due(self) -> None:
+        if self._armed is not None:
+            self._reached = self._armed
+        self._timer = self._armed = None
+        self.feed(events.DeadlinePassed())
+
+
+def _failed(command: Questions, failure: Failed) -> Event:
+    """Return the event that answers all questions of `command` with `failure`."""
+    match command:
+        case commands.StartLookups():
+            return events.LookupsAnswered(
+                command.overlay, command.queries, [failure] * len(command.queries)
+            )
+        case commands.StartNeighbours():
+            return events.NeighboursAnswered(
+                command.overlay, command.questions, [failure] * len(command.questions)
+            )
+        case commands.StartDhcp():
+            return events.DhcpAnswered(
+                command.overlay, command.queries, [failure] * len(command.queries)
+            )
+        case _:
+            assert_never(command)
