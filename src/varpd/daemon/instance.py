@@ -1,18 +1,42 @@
-"""One search plugin at work for one overlay, from its creation to its end."""
+"""One search plugin at work for one overlay, from its creation to its end.
 
-from collections.abc import Callable, Mapping
+An instance outlives the plugin's object: after a panic it ends the object and makes another from
+what was saved last::
+
+    start ──► AT WORK ──stop──► STOPPED
+                │  ▲
+          panic │  │ restored, after a back-off
+                ▼  │
+               DOWN ────stop──► STOPPED
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
 
 from msgspec import Struct
 
+from varpd.daemon.calls import OperationFailed
+from varpd.daemon.declared import Declared
 from varpd.daemon.degradation import Cause, CauseKind
+from varpd.daemon.exchange import Questions, stopped
+from varpd.daemon.health import Health
+from varpd.daemon.host import Place
+from varpd.daemon.life import Life
+from varpd.daemon.mailbox import PanicSaid
+from varpd.daemon.saver import Saver
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.datapath.encapsulation import Encapsulation
-from varpd.engine.commands import CancelQuestions, StartDhcp, StartLookups, StartNeighbours
-from varpd.engine.events import Event
+from varpd.engine.commands import CancelQuestions
+from varpd.engine.events import DefaultTargetSet, Event, InstanceStarted, InstanceStopped
 from varpd.provider.answers import Target
-from varpd.provider.plugin import Plugin, State, StopReason
+from varpd.provider.errors import ProviderError
+from varpd.provider.plugin import Endpoint, Plugin, State, StopReason
 from varpd.provider.properties import Value
 
 
@@ -27,7 +51,7 @@ class InstanceSettings(Struct, frozen=True):
     """Seconds that a blocking plugin may take for a plain operation that no frame waits for."""
 
     start_timeout: float = 30.0
-    """Seconds that `start` and each `set_property` may take."""
+    """Seconds that `start`, `reload` and each `set_property` may take."""
 
     preload: bool = False
     """Whether all that the plugin can enumerate is told to the engine after start and reload."""
@@ -39,7 +63,20 @@ class InstanceSettings(Struct, frozen=True):
     """Seconds before the first restart after a panic; doubled for each that follows."""
 
     restart_max: float = 32.0
-    """Seconds between restarts at most."""
+    """Seconds between restarts at most; who worked twice as long begins at the least again."""
+
+
+class _Owner:
+    """What one life reports to, so that the instance knows which of its lives it was."""
+
+    def __init__(self, health: Health, emit: Callable[[Event], None]) -> None:
+        self.fault = health.fault
+        self.good = health.good
+        self.condition = health.condition
+        self.note = health.note
+        self.emit = emit
+        self.save_wanted: Callable[[], None] = lambda: None
+        self.panicked: Callable[[PanicSaid], None] = lambda _: None
 
 
 class Instance:
@@ -80,7 +117,37 @@ class Instance:
             changed: called when causes, the saved state or the default target changed.
             watchdog: is told who runs on the event loop.
         """
-        raise NotImplementedError
+        self.values: Mapping[str, Value] = {}
+        """The plugin's properties that are set."""
+        self.default_target: Target | None = None
+        """Where everything goes; None for a DYNAMIC plugin or before `start`."""
+        self.last_panic: PanicSaid | None = None
+        """How the instance gave up last."""
+        self._place = Place(plugin, overlay, vnetid, encapsulation.name, encapsulation.kinds, local)
+        self._settings = settings
+        self._tasks = tasks
+        self._emit = emit
+        self._shared = shared
+        self._changed = changed
+        self._watchdog = Watchdog() if watchdog is None else watchdog
+        self._health = Health(overlay, plugin.name, changed)
+        self.degrade = self._health.degrade
+        """Says on behalf of varpd why the instance works badly (such as `DATAPATH`)."""
+        self.clear = self._health.clear
+        """Takes back what `degrade` said."""
+        self.fault = self._health.fault
+        """Counts a fault that others noticed, such as a time-out."""
+        self._counts: Counter[str] = Counter()
+        self._loop = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
+        self._saver = Saver(overlay, self._health, tasks, changed)
+        self._declared = Declared(plugin, encapsulation.kinds)
+        self._life: Life | None = None
+        self._starting: Life | None = None
+        self._ended = asyncio.Event()
+        self._recovery: asyncio.Task[None] | None = None
+        self._attempt = 0
+        self._began = 0.0
 
     async def start(self, values: Mapping[str, Value], state: State | None = None) -> None:
         """Make the plugin's object, set its properties, start it, and save it.
@@ -93,79 +160,238 @@ class Instance:
             ProviderError: the plugin refuses; `PropertyMissing` names all that is missing.
             InstanceFailed: anything else; the instance is closed either way.
         """
-        raise NotImplementedError
+        async with self._lock:
+            if self._life is not None:
+                raise ValueError("the instance was started already")
+            self._saver.state = state
+            reason = StopReason.DELETED if state is None else StopReason.FAULT
+            await self._begin(self._declared.check(values), state, reason)
 
-    def ask(self, command: StartLookups | StartNeighbours | StartDhcp) -> list[Event]:
+    def ask(self, command: Questions) -> list[Event]:
         """Ask the plugin; never raises.
 
         Returns:
             What the plugin said meanwhile, then one event with an answer for each question,
             `DEFERRED` for what comes later through `emit`.
         """
-        raise NotImplementedError
+        life = self._life
+        return [stopped(command)] if life is None else life.exchange.ask(command)
 
     def cancel(self, command: CancelQuestions) -> None:
         """Give up questions; `Failed` is their answer, given through `emit` soon."""
-        raise NotImplementedError
+        if self._life is not None:
+            self._life.guard.cancel(command.questions)
 
     def configure(self, settings: InstanceSettings) -> None:
         """Take other settings, for all that begins from now on."""
-        raise NotImplementedError
+        self._settings = settings
 
     async def set_properties(self, values: Mapping[str, Value | None]) -> None:
         """Set properties of the plugin, all or none; None goes back to the default.
+
+        An instance that is down after a panic is restored with them at once.
 
         Raises:
             ProviderError: one was refused; nothing changed.
             InstanceFailed: the plugin failed or was stopped meanwhile; nothing changed.
         """
-        raise NotImplementedError
+        async with self._lock:
+            wanted = {**self.values, **values}
+            merged = {name: value for name, value in wanted.items() if value is not None}
+            checked = self._declared.check(merged)
+            self._declared.check_changes(self.values, values)
+            life = self._life
+            if life is None:
+                if self._recovery is None:
+                    raise InstanceFailed("the instance is not at work")
+                await self._begin(checked, self._saver.state, StopReason.FAULT)
+                return
+            timeout = self._settings.start_timeout
+            changes = {name: checked.get(name) for name in values}
+            try:
+                await life.operations.set_all(changes, self.values, timeout)
+            except OperationFailed as exc:
+                raise InstanceFailed(str(exc)) from exc
+            self.values = checked
+            await self._ask_default(life)
+            await self._saver.save(life, self._settings.lookup_timeout)
+            self._changed()
 
     def get_property(self, name: str) -> Value | None:
-        """Return the value of the plugin's property, its default, or None."""
-        raise NotImplementedError
+        """Return the value of the plugin's property, its default, or None.
 
-    @property
-    def values(self) -> Mapping[str, Value]:
-        """The plugin's properties that are set."""
-        raise NotImplementedError
-
-    @property
-    def default_target(self) -> Target | None:
-        """Where everything goes; None for a DYNAMIC plugin or before `start`."""
-        raise NotImplementedError
+        Raises:
+            PropertyUnknown: there is no property of that name.
+        """
+        declared = self._declared.find(name)
+        if self._life is not None:
+            with suppress(OperationFailed, ProviderError):
+                return self._life.operations.get_property(name)
+        return self.values.get(name, declared.default)
 
     @property
     def saved_state(self) -> State | None:
         """What the last good `save` returned."""
-        raise NotImplementedError
+        return self._saver.state
 
     @property
     def causes(self) -> tuple[Cause, ...]:
         """Why the instance works badly, the gravest first."""
-        raise NotImplementedError
+        return self._health.causes
 
     @property
     def counters(self) -> dict[str, int]:
         """Counts since the instance was made, by name."""
-        raise NotImplementedError
-
-    def degrade(self, cause: CauseKind, message: str) -> None:
-        """Say on behalf of varpd why the instance works badly (such as `DATAPATH`)."""
-        raise NotImplementedError
-
-    def clear(self, cause: CauseKind) -> None:
-        """Take back what `degrade` said."""
-        raise NotImplementedError
-
-    def fault(self, message: str) -> None:
-        """Count a fault that others noticed, such as a time-out."""
-        raise NotImplementedError
+        counts = self._counts.copy()
+        counts["faults"] = self._health.faults
+        if self._life is not None:
+            counts.update(self._life.counts())
+        return dict(counts)
 
     async def reload(self) -> None:
-        """Have the plugin read its data again."""
-        raise NotImplementedError
+        """Have the plugin read its data again; what goes wrong is a fault."""
+        await self._tell(
+            "reload", lambda life: life.operations.reload(self._settings.start_timeout)
+        )
+        if self._life is not None and self._settings.preload:
+            self._life.preload(self._settings.max_targets, self._settings.lookup_timeout)
+
+    async def local_endpoint(self, endpoint: Endpoint, present: bool) -> None:
+        """Tell the plugin that a guest is on this host, or no longer is; never raises."""
+        timeout = self._settings.lookup_timeout
+        await self._tell(
+            "local_endpoint",
+            lambda life: life.operations.local_endpoint(endpoint, present, timeout),
+        )
 
     async def stop(self, reason: StopReason) -> None:
         """End the instance for good; nothing is emitted after this returned."""
-        raise NotImplementedError
+        if self._ended.is_set():
+            return
+        if self._life is not None and reason is not StopReason.FAULT:
+            await self._saver.save(self._life, self._settings.lookup_timeout)
+        self._ended.set()
+        for life in (self._starting, self._life):
+            if life is not None:
+                life.abort()
+        async with self._lock:
+            life, self._life = self._life, None
+            if life is not None:
+                self._emit(InstanceStopped(self._place.overlay))
+                await life.end(reason)
+                self._counts.update(life.counts())
+        if self._recovery is not None:
+            await asyncio.wait({self._recovery})
+        self._saver.end()
+        self._health.end()
+
+    async def _begin(
+        self, values: dict[str, Value], state: State | None, reason: StopReason
+    ) -> None:
+        """Bring a new life to work; `reason` is why it stops if that fails after its start."""
+        if self._ended.is_set():
+            raise InstanceFailed("the instance was stopped")
+        settings = self._settings
+        owner = _Owner(self._health, self._emit)
+        life = Life(self._place, self._shared, self._watchdog, owner)
+        owner.save_wanted = lambda: self._saver.save_soon(life, self._settings.lookup_timeout)
+        owner.panicked = lambda panic: self._panicked(life, panic)
+        self._starting = life
+        try:
+            target = await life.begin(
+                values, state, settings.start_timeout, settings.lookup_timeout
+            )
+        except BaseException as exc:
+            await life.end(reason)
+            self._counts.update(life.counts())
+            if isinstance(exc, OperationFailed):
+                raise InstanceFailed(str(exc)) from exc
+            raise
+        finally:
+            self._starting = None
+        self.values = values
+        self._life = life
+        self._began = self._loop.time()
+        self._health.clear(CauseKind.PANIC, CauseKind.RESTORE, CauseKind.START)
+        self._emit(InstanceStarted(self._place.overlay))
+        if target is not None:
+            self.default_target = target
+            self._emit(DefaultTargetSet(self._place.overlay, target))
+        life.open()
+        await self._saver.save(life, settings.lookup_timeout)
+        if settings.preload:
+            life.preload(settings.max_targets, settings.lookup_timeout)
+        self._changed()
+
+    async def _ask_default(self, life: Life) -> None:
+        """Ask a POINT plugin again; the old target stays if it has none."""
+        if self.default_target is None:
+            return
+        with suppress(OperationFailed, ProviderError):
+            target = await life.operations.default(self._settings.lookup_timeout)
+            if target is None:
+                message = f"no destination; {self.default_target} stays"
+                self._health.degrade(CauseKind.START, message)
+            else:
+                self._health.clear(CauseKind.START)
+                if target != self.default_target:
+                    self.default_target = target
+                    self._emit(DefaultTargetSet(self._place.overlay, target))
+
+    async def _tell(self, what: str, tell: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
+        """Call an operation whose failure is nobody's but the plugin's."""
+        if self._life is None:
+            return
+        try:
+            await tell(self._life)
+        except ProviderError as exc:
+            self._health.fault(f"{what} raised {type(exc).__name__}: {exc}", exc)
+        except OperationFailed:
+            # Its fault was reported.
+            return
+
+    def _panicked(self, life: Life, panic: PanicSaid) -> None:
+        """Take a life that gave up from its work, whatever is going on."""
+        if self._life is not life:
+            self._health.note(f"panic: {panic.message}")
+            return
+        self._life = None
+        self.last_panic = panic
+        self._counts["panics"] += 1
+        life.guard.stop()
+        life.abort()
+        self._health.log.error(
+            "panic", message=panic.message, stack=panic.stack, before=list(self._health.recent)
+        )
+        self._health.clear(CauseKind.PLUGIN)
+        self._health.degrade(CauseKind.PANIC, panic.message)
+        if self._loop.time() - self._began > 2 * self._settings.restart_max:
+            self._attempt = 0
+        self._recovery = self._tasks.start(self._recover(life), f"{life} recovery")
+
+    async def _recover(self, life: Life) -> None:
+        """End a life that gave up, and make another one from the last saved state."""
+        self._emit(InstanceStopped(self._place.overlay))
+        async with self._lock:
+            await life.end(StopReason.FAULT)
+        self._counts.update(life.counts())
+        while self._life is None:
+            low, high = self._settings.restart_min, self._settings.restart_max
+            delay = min(high, low * 2**self._attempt * random.uniform(1, 1.5))  # noqa: S311
+            self._attempt = min(self._attempt + 1, 10)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), delay)
+            if self._ended.is_set():
+                return
+            async with self._lock:
+                await self._try_again()
+
+    async def _try_again(self) -> None:
+        if self._life is not None or self._ended.is_set():
+            return
+        state = self._saver.state
+        try:
+            await self._begin(dict(self.values), state, StopReason.FAULT)
+        except (ProviderError, InstanceFailed) as exc:
+            kind = CauseKind.START if state is None else CauseKind.RESTORE
+            self._health.degrade(kind, str(exc))

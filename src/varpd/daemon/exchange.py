@@ -1,0 +1,141 @@
+"""Questions to an instance and what comes back: in order, as events, a bounded lot a turn."""
+
+from typing import Any, Protocol
+
+from msgspec import UNSET
+
+from varpd.daemon.calls import Report
+from varpd.daemon.guard import STOPPED, Answered, Given, Guard, Settled
+from varpd.daemon.judge import Operation
+from varpd.daemon.mailbox import Mailbox
+from varpd.engine import commands, events
+from varpd.engine.events import DEFERRED, Deferred, Event, Failed
+from varpd.provider.answers import Target
+
+Questions = commands.StartLookups | commands.StartNeighbours | commands.StartDhcp
+"""The commands that ask a plugin something."""
+
+
+class Owner(Report, Protocol):
+    """Who hears of an instance's life."""
+
+    def emit(self, event: Event) -> None:
+        """Take what the instance says unasked."""
+
+    def condition(self, message: str | None) -> None:
+        """Hear from the plugin that it works badly, or well."""
+
+    def save_wanted(self) -> None:
+        """Hear that the plugin wants to be saved."""
+
+    def note(self, text: str, **values: object) -> None:
+        """Hear something that an operator may want to know."""
+
+
+class Exchange:
+    """Turns what an instance says and answers into events for the engine."""
+
+    def __init__(self, overlay: str, mailbox: Mailbox, guard: Guard, owner: Owner) -> None:
+        """Take whose words these are, and who takes those that nobody asked for."""
+        self._overlay = overlay
+        self._mailbox = mailbox
+        self._guard = guard
+        self._owner = owner
+        self._lost = 0
+
+    def ask(self, command: Questions) -> list[Event]:
+        """Ask the plugin; return what it said meanwhile, then the answers."""
+        operation, questions = _asked(command)
+        answers = self._guard.ask(operation, questions)
+        said = self._events(self._mailbox.take_here())
+        if self._mailbox.said_here:
+            # It said more than one turn can take; its answers come behind that.
+            for question, answer in zip(questions, answers, strict=True):
+                if answer is not DEFERRED:
+                    self._guard.hold(Settled(operation, question, answer))
+            answers = [DEFERRED] * len(questions)
+        said.append(_answered(command.overlay, operation, questions, answers))
+        if any(type(answer) not in (Failed, Deferred) for answer in answers):
+            self._owner.good()
+        if self._mailbox.panic is not None:
+            self._owner.panicked(self._mailbox.panic)
+        return said
+
+    def deliver(self) -> None:
+        """Take what was said; called by the mailbox, on the loop."""
+        panic = self._mailbox.panic
+        if panic is not None:
+            self._owner.panicked(panic)
+        if not self._mailbox.opened:
+            return
+        for event in self._events(self._mailbox.take()):
+            self._owner.emit(event)
+        condition = self._mailbox.take_condition()
+        if condition is not UNSET:
+            self._owner.condition(condition)
+        if self._mailbox.take_save():
+            self._owner.save_wanted()
+        if self._mailbox.lost > self._lost:
+            self._lost = self._mailbox.lost
+            self._owner.fault("it said more than varpd could take in; what was too much is lost")
+
+    def _events(self, said: list[object]) -> list[Event]:
+        """Return what was said as events; answers next to each other share one."""
+        overlay = self._overlay
+        out: list[Event] = []
+        last: Operation | None = None
+        questions: list[Any] = []
+        answers: list[Given] = []
+        for thing in said:
+            if isinstance(thing, Answered | Settled):
+                settled = self._guard.settle(thing)
+                if settled is None:
+                    continue
+                if settled.operation is not last:
+                    last, questions, answers = settled.operation, [], []
+                    out.append(_answered(overlay, last, questions, answers))
+                questions.append(settled.question)
+                answers.append(settled.answer)
+                if type(settled.answer) is not Failed:
+                    self._owner.good()
+                continue
+            last = None
+            match thing:
+                case (bytes() as mac, None):
+                    out.append(events.Invalidated(overlay, mac))
+                case (bytes() as mac, Target() as target):
+                    out.append(events.TargetSet(overlay, mac, target))
+                case events.Announced():
+                    out.append(thing)
+                case _:
+                    # Nothing else is ever put there.
+                    continue
+        return out
+
+
+def _asked(command: Questions) -> tuple[Operation, list[Any]]:
+    match command:
+        case commands.StartLookups():
+            return Operation.LOOKUP, command.queries
+        case commands.StartNeighbours():
+            return Operation.ARP, command.questions
+        case commands.StartDhcp():
+            return Operation.DHCP, command.queries
+
+
+def _answered(
+    overlay: str, operation: Operation, questions: list[Any], answers: list[Any]
+) -> Event:
+    match operation:
+        case Operation.LOOKUP:
+            return events.LookupsAnswered(overlay, questions, answers)
+        case Operation.ARP:
+            return events.NeighboursAnswered(overlay, questions, answers)
+        case Operation.DHCP:
+            return events.DhcpAnswered(overlay, questions, answers)
+
+
+def stopped(command: Questions) -> Event:
+    """Return the event that answers questions to nobody."""
+    operation, questions = _asked(command)
+    return _answered(command.overlay, operation, questions, [STOPPED] * len(questions))
