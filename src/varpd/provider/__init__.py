@@ -16,7 +16,9 @@ A plugin is a class derived from one of two base classes:
 An object of the class is an *instance*: the plugin at work for one overlay. What follows fits
 into this example, whole and working:
 
-    from varpd.provider import *
+    from varpd.provider import (
+        DROP, DestinationKind, DynamicPlugin, Property, PropertyType, Target
+    )
 
     class RackPlugin(DynamicPlugin):
         api_version = 1

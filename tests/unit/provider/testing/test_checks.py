@@ -328,7 +328,8 @@ def test_a_plugin_that_blocks_the_loop_fails() -> None:
 def test_a_plugin_that_computes_for_long_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     class Busy(GoodProbe):
         def lookup(self, query: Query) -> Later[Answer]:
-            end = time.monotonic() + 0.3
+            self.calls.append("lookup")
+            end = time.monotonic() + (0.5 if self.calls.count("lookup") == 1 else 0.0)
             while time.monotonic() < end:
                 pass
             return self.where(query)
