@@ -1,0 +1,228 @@
+"""The two links of an overlay: the bridge that guests are attached to, and the tunnel device in it.
+
+A link is the overlay's if it has the overlay's alias, or has none yet but the MAC that we make
+links with: the kernel sets no alias when it makes a link, and varpd may be killed in between.
+
+Everything here blocks: it is for the thread of the `Kernel`.
+"""
+
+import errno
+from contextlib import ExitStack
+from typing import Final
+
+from msgspec import Struct
+
+from varpd.datapath.base import Link, LinkState
+from varpd.datapath.linux import names, refusals, tables
+from varpd.datapath.linux.kernel import Kernel, LinkInfo
+from varpd.engine.settings import Mode
+from varpd.provider.answers import Target
+
+MTU: Final = 1500
+"""MTU of the guests where none is set (RFC 894)."""
+
+FDB_MAX_LEARNED: Final = 4096
+"""MACs that a bridge learns by itself: more than it has guests, fewer than one guest can invent."""
+
+_BRIDGE: Final = "bridge"
+_VXLAN: Final = "vxlan"
+
+# No spanning tree, which would need the guests' patience; no multicast snooping, because one
+# forged query would end neighbour discovery.
+_BRIDGE_SETTINGS: Final = {
+    "br_stp_state": 0,
+    "br_mcast_snooping": 0,
+    "br_fdb_max_learned": FDB_MAX_LEARNED,
+}
+
+
+class Pair(Struct, frozen=True):
+    """The links of an overlay."""
+
+    bridge: int
+    """Index of the bridge."""
+
+    device: int
+    """Index of the tunnel device."""
+
+    adopted: bool
+    """Whether the tunnel device was there already, so that it may have rows."""
+
+
+def check(kernel: Kernel, link: Link) -> None:
+    """Refuse a name that cannot be had.
+
+    Raises:
+        DatapathError: `NAME_TAKEN`.
+    """
+    names.check_name(link.name)
+    _own(kernel, link, link.name)
+    _own(kernel, link, names.device_name(link.name))
+
+
+def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) -> Pair:
+    """Make both links, or take over those that are there, and bring them up.
+
+    `default` is where the tunnel device sends what it has no row for. What was made is put on
+    `undo`, to be removed if the caller fails.
+
+    Raises:
+        DatapathError: the kernel refuses.
+        OSError: likewise, in its own words.
+    """
+    bridge = _make_bridge(kernel, link, undo)
+    device, adopted = _make_device(kernel, link, undo)
+    mtu = link.mtu or MTU
+    for index in (bridge, device):
+        kernel.set_alias(index, names.alias(link.name))
+        kernel.set_no_own_address(index)
+        kernel.set_mtu(index, mtu)
+    # In DYNAMIC mode only the control plane says where remote MACs are. With one target for
+    # everything the bridge learns them, or each frame would be copied to every guest.
+    kernel.set_master(device, bridge, learning=link.mode is Mode.POINT)
+    if default is not None:
+        kernel.append_default(device, default)
+    try:
+        kernel.set_up(device)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise refusals.port_in_use(link) from error
+        raise
+    kernel.set_up(bridge)
+    return Pair(bridge, device, adopted)
+
+
+def _own(kernel: Kernel, link: Link, name: str) -> LinkInfo | None:
+    """Return the overlay's link of that name, if it exists.
+
+    Raises:
+        DatapathError: there is one, but it is not ours.
+    """
+    found = kernel.link(name)
+    if found is None:
+        return None
+    half_made = not found.alias and found.mac == str(names.link_mac(link, name))
+    if found.alias == names.alias(link.name) or half_made:
+        return found
+    raise refusals.foreign_link(link.name, name, found.kind, found.alias)
+
+
+def _make_bridge(kernel: Kernel, link: Link, undo: ExitStack) -> int:
+    found = _own(kernel, link, link.name)
+    if found is not None and found.kind == _BRIDGE:
+        kernel.set_bridge(found.index, **_BRIDGE_SETTINGS)
+        return found.index
+    if found is not None:
+        kernel.delete_link(found.index)
+    mac = names.link_mac(link, link.name)
+    index = kernel.add_link(link.name, _BRIDGE, mac, link.mtu or MTU, **_BRIDGE_SETTINGS)
+    undo.callback(kernel.delete_link, index)
+    return index
+
+
+def _make_device(kernel: Kernel, link: Link, undo: ExitStack) -> tuple[int, bool]:
+    """Return the index of the tunnel device, and whether it was there already."""
+    name = names.device_name(link.name)
+    found = _own(kernel, link, name)
+    if found is not None:
+        if _fits(found, link):
+            return found.index, True
+        delete_device(kernel, found.index)
+    local = "vxlan_local" if link.listen_ip.version == 4 else "vxlan_local6"
+    try:
+        index = kernel.add_link(
+            name,
+            _VXLAN,
+            names.link_mac(link, name),
+            link.mtu or MTU,
+            vxlan_id=link.vnetid,
+            vxlan_port=link.listen_port,
+            vxlan_learning=0,
+            vxlan_localbypass=0,
+            vxlan_udp_zero_csum6_tx=0,
+            **{local: str(link.listen_ip)},
+        )
+    except OSError as error:
+        if error.errno == errno.EEXIST:
+            raise refusals.vnetid_taken(link, _holder(kernel, link)) from error
+        raise
+    undo.callback(kernel.delete_link, index)
+    made = kernel.link(name)
+    if made is None or made.tunnel is None or made.tunnel.localbypass is not False:
+        raise refusals.no_localbypass()
+    return index, False
+
+
+def _fits(found: LinkInfo, link: Link) -> bool:
+    """Whether a tunnel device is as we would make it; what it is cannot be changed."""
+    tunnel = found.tunnel
+    return (
+        tunnel is not None
+        and tunnel.vnetid == link.vnetid
+        and tunnel.local == link.listen_ip
+        and tunnel.port == link.listen_port
+        and not tunnel.learning
+        and tunnel.localbypass is False
+    )
+
+
+def _holder(kernel: Kernel, link: Link) -> str | None:
+    """Return the name of the device that has the vnetid, if it is in this namespace."""
+    for other in kernel.links():
+        tunnel = other.tunnel
+        if tunnel and (tunnel.vnetid, tunnel.port) == (link.vnetid, link.listen_port):
+            return other.name
+    return None
+
+
+def keep_one_default(
+    kernel: Kernel, device: int, listen_port: int, wanted: Target | None
+) -> list[Target]:
+    """Remove each default destination of a small table but `wanted`; return what went.
+
+    The kernel can replace none: the new one is there before an old one goes.
+    """
+    old = [target for target in tables.default_targets(device, listen_port) if target != wanted]
+    for target in old:
+        kernel.delete_default(device, target)
+    return old
+
+
+def change_mtu(kernel: Kernel, pair: Pair, mtu: int) -> None:
+    """Set the MTU of both links.
+
+    Raises:
+        OSError: the kernel refuses; both are as before.
+    """
+    before = kernel.link_at(pair.device)
+    kernel.set_mtu(pair.device, mtu)
+    try:
+        kernel.set_mtu(pair.bridge, mtu)
+    except OSError:
+        if before is not None:
+            kernel.set_mtu(pair.device, before.mtu)
+        raise
+
+
+def find(kernel: Kernel, overlay: str) -> tuple[LinkInfo | None, LinkInfo | None]:
+    """Return the bridge and the tunnel device that carry an overlay's alias."""
+    alias = names.alias(overlay)
+    found = (kernel.link(overlay), kernel.link(names.device_name(overlay)))
+    bridge, device = (item if item and item.alias == alias else None for item in found)
+    return bridge, device
+
+
+def delete_device(kernel: Kernel, device: int) -> None:
+    """Delete a tunnel device, its rows first: the kernel's lock is held while a full one goes."""
+    while tables.delete_slice(device):
+        pass
+    kernel.delete_link(device)
+
+
+def state(kernel: Kernel, overlay: str) -> LinkState | None:
+    """Return what there is of an overlay in the kernel, or None."""
+    bridge, device = find(kernel, overlay)
+    if bridge is None or device is None:
+        return None
+    ports = sorted(name for name in tables.ports(bridge.index) if name != device.name)
+    return LinkState(bridge.name, device.name, bridge.mtu, tuple(ports))

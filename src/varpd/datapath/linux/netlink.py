@@ -1,0 +1,236 @@
+"""Framing of netlink messages, and the few of rtnetlink's that are read here.
+
+See netlink(7) and rtnetlink(7).
+
+ nlmsghdr        length | type | flags | sequence | port             16 bytes, host byte order
+ body            ndmsg, ifaddrmsg or ifinfomsg
+ attributes      length | type | value, each begun at a multiple of four bytes
+
+This is for what comes in thousands: dumps of tables and the kernel's notifications.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from msgspec import Struct
+
+from varpd.net.addresses import IpAddress
+
+NLMSG_ERROR: Final = 2
+NLMSG_DONE: Final = 3
+RTM_NEWLINK: Final = 16
+RTM_GETLINK: Final = 18
+RTM_NEWADDR: Final = 20
+RTM_DELADDR: Final = 21
+RTM_GETADDR: Final = 22
+RTM_NEWNEIGH: Final = 28
+RTM_DELNEIGH: Final = 29
+RTM_GETNEIGH: Final = 30
+
+NLM_F_REQUEST: Final = 0x01
+NLM_F_DUMP: Final = 0x300
+NLM_F_DUMP_INTR: Final = 0x10
+"""On a message of a dump: the table changed meanwhile, so that something may be missing."""
+
+NTF_SELF: Final = 0x02
+"""The row is in the FDB of the device itself."""
+
+NTF_MASTER: Final = 0x04
+"""The row is in the FDB of the device's bridge."""
+
+NTF_STICKY: Final = 0x40
+"""The row stays, whatever the bridge learns. All rows that varpd writes into a bridge are so."""
+
+NUD_PERMANENT: Final = 0x80
+"""In the FDB of a bridge: the MAC of the port itself."""
+
+HEADER: Final = struct.Struct("=IHHII")
+_NDMSG: Final = struct.Struct("=BxxxiHBB")
+_IFADDRMSG: Final = struct.Struct("=BBBBi")
+_IFINFOMSG: Final = struct.Struct("=BxHiII")
+_ATTRIBUTE: Final = struct.Struct("=HH")
+_U32: Final = struct.Struct("=I")
+_ERROR: Final = struct.Struct("=i")
+_PORT: Final = struct.Struct("!H")
+_VLAN: Final = struct.Struct("=H")
+_TYPE_MASK: Final = 0x3FFF
+_ALIGNMENT: Final = 4
+
+_NDA_DST: Final = 1
+_NDA_LLADDR: Final = 2
+_NDA_VLAN: Final = 5
+_NDA_PORT: Final = 6
+_NDA_MASTER: Final = 9
+_IFA_ADDRESS: Final = 1
+_IFA_LOCAL: Final = 2
+_IFLA_IFNAME: Final = 3
+_IFLA_MASTER: Final = 10
+_IFLA_EXT_MASK: Final = 29
+_RTEXT_FILTER_SKIP_STATS: Final = 8
+_NO_BYTES: Final = b""
+_IPV4_SIZE: Final = 4
+
+
+class Message(Struct, frozen=True, gc=False):
+    """One message: its type, its flags, and where its body is in the datagram."""
+
+    kind: int
+    flags: int
+    start: int
+    end: int
+
+
+class FdbRow(Struct, frozen=True, gc=False):
+    """A row of an FDB as the kernel tells it."""
+
+    ifindex: int
+    """The device, or the port of the bridge."""
+
+    state: int
+    flags: int
+    mac: bytes
+    destination: bytes
+    """Address of the target as it is in the message; empty in a bridge's table."""
+
+    port: int | None
+    """Port of the target; None: the device's own."""
+
+    master: int
+    """Index of the bridge, 0 in a device's own table."""
+
+    vlan: int
+    """VLAN of the row, 0 for none."""
+
+
+class LocalAddress(Struct, frozen=True):
+    """An address of this network namespace."""
+
+    ifindex: int
+    prefix: int
+    """Length of the prefix that it was given with."""
+
+    address: bytes
+
+
+def align(length: int) -> int:
+    """Return `length` rounded up to where the next message or attribute begins."""
+    return (length + _ALIGNMENT - 1) & -_ALIGNMENT
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return an attribute with its padding."""
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(align(length) - length)
+
+
+def dump_request(kind: int, body: bytes) -> bytes:
+    """Return the message that asks for a whole table."""
+    return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body
+
+
+def fdb_of_port(ifindex: int) -> bytes:
+    """Return the request for the rows of one device: those of its bridge and its own."""
+    return dump_request(RTM_GETNEIGH, _NDMSG.pack(socket.AF_BRIDGE, ifindex, 0, 0, 0))
+
+
+def all_addresses() -> bytes:
+    """Return the request for all addresses, of both families."""
+    return dump_request(RTM_GETADDR, _IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+
+
+def links_of_bridge(ifindex: int) -> bytes:
+    """Return the request for the ports of a bridge."""
+    body = _IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    body += attribute(_IFLA_MASTER, _U32.pack(ifindex))
+    return dump_request(
+        RTM_GETLINK, body + attribute(_IFLA_EXT_MASK, _U32.pack(_RTEXT_FILTER_SKIP_STATS))
+    )
+
+
+def fdb_row_deletion(row: FdbRow) -> bytes:
+    """Return the message that deletes a row from the one table that it was seen in."""
+    flags = NTF_MASTER if row.master else NTF_SELF
+    body = _NDMSG.pack(socket.AF_BRIDGE, row.ifindex, 0, flags, 0)
+    body += attribute(_NDA_LLADDR, row.mac)
+    if row.vlan:
+        body += attribute(_NDA_VLAN, _VLAN.pack(row.vlan))
+    return HEADER.pack(HEADER.size + len(body), RTM_DELNEIGH, NLM_F_REQUEST, 0, 0) + body
+
+
+def messages(data: bytes) -> Iterator[Message]:
+    """Read the messages of one datagram from the kernel."""
+    at = 0
+    while at + HEADER.size <= len(data):
+        length, kind, flags, _, _ = HEADER.unpack_from(data, at)
+        length = max(length, HEADER.size)
+        yield Message(kind, flags, at + HEADER.size, min(at + length, len(data)))
+        at += align(length)
+
+
+def error_of(data: bytes, message: Message) -> int:
+    """Return the error number in an NLMSG_ERROR or NLMSG_DONE, 0 for none."""
+    if message.end - message.start < _ERROR.size:
+        return 0
+    (number,) = _ERROR.unpack_from(data, message.start)
+    return -int(number)
+
+
+def _attributes(data: bytes, at: int, end: int) -> dict[int, bytes]:
+    found = {}
+    while at + _ATTRIBUTE.size <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+        at += align(length)
+    return found
+
+
+def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
+    """Read an RTM_NEWNEIGH or RTM_DELNEIGH; None if it is not about an FDB."""
+    family, ifindex, state, flags, _ = _NDMSG.unpack_from(data, message.start)
+    if family != socket.AF_BRIDGE:
+        return None
+    found = _attributes(data, message.start + _NDMSG.size, message.end)
+    mac = found.get(_NDA_LLADDR)
+    if mac is None:
+        return None
+    port = found.get(_NDA_PORT)
+    master = found.get(_NDA_MASTER)
+    vlan = found.get(_NDA_VLAN)
+    return FdbRow(
+        ifindex,
+        state,
+        flags,
+        mac,
+        found.get(_NDA_DST, _NO_BYTES),
+        None if port is None else _PORT.unpack(port)[0],
+        0 if master is None else _U32.unpack(master)[0],
+        0 if vlan is None else _VLAN.unpack(vlan)[0],
+    )
+
+
+def parse_address(data: bytes, message: Message) -> LocalAddress | None:
+    """Read an RTM_NEWADDR or RTM_DELADDR; None if there is no address in it."""
+    _, prefix, _, _, ifindex = _IFADDRMSG.unpack_from(data, message.start)
+    found = _attributes(data, message.start + _IFADDRMSG.size, message.end)
+    # On a point-to-point link IFA_ADDRESS is the other side's.
+    address = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+    return None if address is None else LocalAddress(ifindex, prefix, address)
+
+
+def parse_port(data: bytes, message: Message) -> tuple[int, str, int]:
+    """Read an RTM_NEWLINK: the index and name of a link, and the index of its bridge or 0."""
+    _, _, ifindex, _, _ = _IFINFOMSG.unpack_from(data, message.start)
+    found = _attributes(data, message.start + _IFINFOMSG.size, message.end)
+    name = found.get(_IFLA_IFNAME, _NO_BYTES).rstrip(b"\0").decode(errors="replace")
+    master = found.get(_IFLA_MASTER)
+    return ifindex, name, 0 if master is None else _U32.unpack(master)[0]
+
+
+def ip_of(packed: bytes) -> IpAddress:
+    """Return the address that is packed in 4 or 16 bytes."""
+    return IPv4Address(packed) if len(packed) == _IPV4_SIZE else IPv6Address(packed)

@@ -1,0 +1,126 @@
+"""Making an overlay in the kernel, and taking it away, in steps for the threads that may block."""
+
+import errno
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from msgspec import Struct
+
+from varpd.datapath.base import Link
+from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.datapath.linux import links, names, proofs, refusals
+from varpd.datapath.linux.kernel import LOOPBACK, Kernel
+from varpd.datapath.linux.links import Pair
+from varpd.datapath.linux.punt import PuntSocket
+from varpd.engine.settings import Mode
+from varpd.provider.answers import Target
+
+
+class Made(Struct):
+    """What was made for an overlay."""
+
+    pair: Pair
+    punt: PuntSocket | None
+    """Of a DYNAMIC overlay."""
+
+    default: Target | None
+    """Where the tunnel device sends what it has no row for."""
+
+
+def make(
+    kernel: Kernel, link: Link, deliver: Callable[[list[bytes]], None], undo: ExitStack
+) -> Made:
+    """Make the links of an overlay, or take them over, and prove that they work.
+
+    What is made is put on `undo`, which has to run in the kernel's thread too. `deliver` takes the
+    frames of the punt socket.
+
+    Raises:
+        DatapathError: it cannot be made.
+    """
+    try:
+        links.check(kernel, link)
+        proofs.check_listen_address(kernel, link)
+        punt, default = None, link.default
+        if link.mode is Mode.DYNAMIC:
+            # Before there is any link: a frame that is punted finds somebody who listens.
+            punt = _open_punt_path(kernel, link, deliver, undo)
+            default = Target(ip=names.punt_address(link), port=names.PUNT_PORT)
+        return Made(links.make(kernel, link, default, undo), punt, default)
+    except OSError as error:
+        raise refusals.refused(link.name, "make its links", error) from error
+
+
+def _open_punt_path(
+    kernel: Kernel, link: Link, deliver: Callable[[list[bytes]], None], undo: ExitStack
+) -> PuntSocket:
+    address = names.punt_address(link)
+    loopback = kernel.link_at(LOOPBACK)
+    if loopback is None or not loopback.up:
+        raise refusals.no_loopback(link, address)
+    if address.version != 4 and kernel.add_loopback(address):
+        undo.callback(kernel.delete_loopback, address)
+    encapsulation = ENCAPSULATIONS[link.encapsulation]
+    try:
+        punt = PuntSocket(
+            address, names.PUNT_PORT, link.vnetid, encapsulation, link.listen_ip, deliver
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise refusals.punt_port_in_use(link, address) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise refusals.no_loopback(link, address) from error
+        raise
+    undo.callback(punt.close)
+    proofs.prove_punt_path(punt.socket, address, link)
+    return punt
+
+
+def tidy(kernel: Kernel, link: Link, made: Made) -> None:
+    """Remove default destinations of an earlier life; the table is otherwise empty by now.
+
+    Raises:
+        DatapathError: the kernel refuses.
+    """
+    try:
+        old = links.keep_one_default(kernel, made.pair.device, link.listen_port, made.default)
+        _delete_punt_addresses(kernel, old)
+    except OSError as error:
+        raise refusals.refused(link.name, "take over its links", error) from error
+
+
+def set_default(kernel: Kernel, device: int, listen_port: int, target: Target) -> None:
+    """Make `target` the one destination of a POINT overlay: the new one first, then no other.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    kernel.append_default(device, target)
+    links.keep_one_default(kernel, device, listen_port, target)
+
+
+def remove(kernel: Kernel, overlay: str, listen_port: int) -> None:
+    """Remove the links that carry an overlay's alias, and addresses on `lo` that they need.
+
+    Raises:
+        DatapathError: the kernel refuses.
+    """
+    try:
+        bridge, device = links.find(kernel, overlay)
+        if device is not None:
+            # What was left in the table until now was written meanwhile by somebody else.
+            defaults = links.keep_one_default(kernel, device.index, listen_port, None)
+            links.delete_device(kernel, device.index)
+            _delete_punt_addresses(kernel, defaults)
+        if bridge is not None:
+            kernel.delete_link(bridge.index)
+    except OSError as error:
+        raise refusals.refused(overlay, "remove its links", error) from error
+
+
+def _delete_punt_addresses(kernel: Kernel, targets: list[Target]) -> None:
+    """Take from `lo` what was put there; 127.0.0.0/8 is there by itself."""
+    for target in targets:
+        address = target.ip
+        if address is not None and address.version != 4 and names.is_punt_address(address):
+            kernel.delete_loopback(address)

@@ -1,0 +1,94 @@
+"""What is proved before an overlay is said to work.
+
+Everything here blocks: it is for the thread of the `Kernel`.
+"""
+
+import errno
+import os
+import socket
+import time
+from typing import Final
+
+from varpd.datapath.base import Link
+from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.datapath.linux import names, refusals, tables
+from varpd.datapath.linux.kernel import Kernel
+from varpd.net.addresses import IpAddress
+
+PATIENCE: Final = 1.0
+"""Seconds that a datagram may take to a socket of the same host."""
+
+INTERVAL: Final = 0.1
+"""Seconds after which another is sent, because the first may have met a full buffer."""
+
+_TOKEN_SIZE: Final = 8
+_RECEIVE_SIZE: Final = 1 << 16
+_VRF: Final = "vrf"
+# A frame that no guest sends: both MACs all zero, and the ethertype for local experiments
+# (IEEE 802, 9.2.3).
+_FRAME: Final = bytes(12) + b"\x88\xb5"
+
+
+def check_listen_address(kernel: Kernel, link: Link) -> None:
+    """Refuse a listen address that is not this host's.
+
+    Raises:
+        DatapathError: `NO_SUCH_ADDRESS`, or `UNSUPPORTED` if it is in a VRF.
+    """
+    route = kernel.route(link.listen_ip)
+    if route is not None and route.local:
+        return
+    links = {item.index: item for item in kernel.links()}
+    for address in tables.local_addresses():
+        holder = links.get(address.ifindex)
+        if holder is None or address.address != link.listen_ip.packed:
+            continue
+        master = links.get(holder.master)
+        if master is not None and master.kind == _VRF:
+            raise refusals.address_in_vrf(link, holder.name, master.name)
+    raise refusals.no_such_address(link)
+
+
+def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> None:
+    """Send a datagram the way that punted frames go, and wait until it has come to `punt`.
+
+    What else has come to `punt` by then is thrown away.
+
+    Raises:
+        DatapathError: `PUNT_PATH_CLOSED`.
+    """
+    token = os.urandom(_TOKEN_SIZE)
+    datagram = ENCAPSULATIONS[link.encapsulation].pack_header(link.vnetid) + _FRAME + token
+    family = socket.AF_INET if link.listen_ip.version == 4 else socket.AF_INET6
+    deadline = time.monotonic() + PATIENCE
+    why = ""
+    timeout = punt.gettimeout()
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.bind((str(link.listen_ip), 0))
+            while time.monotonic() < deadline:
+                try:
+                    sender.sendto(datagram, (str(address), names.PUNT_PORT))
+                except OSError as error:
+                    # A firewall on the way out says so; one on the way in says nothing.
+                    why = error.strerror or str(error)
+                if _arrived(punt, datagram):
+                    return
+    except OSError as error:
+        why = error.strerror or errno.errorcode.get(error.errno or 0, "")
+    finally:
+        punt.settimeout(timeout)
+    raise refusals.punt_path_closed(link, address, why)
+
+
+def _arrived(punt: socket.socket, datagram: bytes) -> bool:
+    """Whether `datagram` comes before it is time to send another."""
+    deadline = time.monotonic() + INTERVAL
+    while (left := deadline - time.monotonic()) > 0:
+        punt.settimeout(left)
+        try:
+            if punt.recv(_RECEIVE_SIZE) == datagram:
+                return True
+        except TimeoutError:
+            return False
+    return False
