@@ -1,0 +1,222 @@
+"""How a request becomes an overlay: it is checked whole, then built step by step or not at all.
+
+Order of building, and of undoing from the bottom up::
+
+    engine knows the overlay ─► instance runs ─► links exist ─► rows go to the kernel
+
+So the first frame that the kernel punts meets an instance that answers, a POINT overlay's links
+are made with their target, and rows that the plugin names at its start are not lost.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from varpd.control.messages import ControlError, CreateOverlay, ErrorCode
+from varpd.daemon import catalogue, properties
+from varpd.daemon.instance import Instance
+from varpd.daemon.loader import LoadedPlugin
+from varpd.daemon.overlay import Overlay, Plan
+from varpd.daemon.refusals import REFUSALS, refusal
+from varpd.daemon.runner import Runner
+from varpd.datapath.base import DatapathError
+from varpd.datapath.encapsulation import ENCAPSULATIONS, Encapsulation
+from varpd.engine.events import OverlayAdded, OverlayRemoved
+from varpd.engine.settings import Mode
+from varpd.provider.errors import Unsupported
+from varpd.provider.plugin import Plugin, PointPlugin, StopReason
+from varpd.provider.properties import Property, Value
+
+log = structlog.get_logger()
+
+RESERVED_NAMES: Final = frozenset({"all", "default", "lo"})
+"""Names that mean something else to the kernel or to operators."""
+
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,11}")
+
+
+class Surroundings(Struct, frozen=True):
+    """What overlays can be made of here."""
+
+    plugins: Mapping[str, LoadedPlugin]
+    """The search plugins by name."""
+
+    own: tuple[Property, ...]
+    """varpd's own properties."""
+
+    defaults: Mapping[str, Value]
+    """The configuration's values for properties."""
+
+    datapath: str
+    """Name of the datapath."""
+
+    encapsulations: Sequence[str]
+    """Names of the encapsulations that the datapath can carry."""
+
+
+def plan(request: CreateOverlay, here: Surroundings, number: int) -> Plan:
+    """Return what is to be built, all of it checked that can be checked beforehand.
+
+    Raises:
+        ControlError: it cannot be; all missing properties are named at once.
+    """
+    check_name(request.name)
+    encapsulation = _encapsulation(request.encap, here)
+    if not 0 <= request.vnetid <= encapsulation.vnetid_max:
+        message = (
+            f"vnetid {request.vnetid} is out of range; "
+            f"possible for {encapsulation.name}: 0-{encapsulation.vnetid_max}"
+        )
+        raise ControlError(ErrorCode.INVALID, message, "vnetid")
+    plugin = _plugin(request.search, here)
+    outer = (*here.own, *encapsulation.properties)
+    inner = properties.of_plugin(plugin, encapsulation.kinds)
+    declared = (*outer, *inner)
+    given = properties.parse(declared, request.properties, running=False)
+    values = {name: value for name, value in given.items() if value is not None}
+    properties.check_required(declared, properties.effective(declared, values, here.defaults))
+    outer_names = {item.name for item in outer}
+    own: dict[str, Value] = {
+        catalogue.VNETID: request.vnetid,
+        catalogue.ENCAP: encapsulation.name,
+        catalogue.SEARCH: plugin.name,
+        catalogue.NUMBER: number,
+        catalogue.DATAPATH: here.datapath,
+    }
+    result = Plan(
+        name=request.name,
+        vnetid=request.vnetid,
+        number=number,
+        encapsulation=encapsulation,
+        plugin=plugin,
+        mode=Mode.POINT if issubclass(plugin, PointPlugin) else Mode.DYNAMIC,
+        outer=outer,
+        inner=inner,
+        defaults=here.defaults,
+        values=own | {name: value for name, value in values.items() if name in outer_names},
+        plugin_values={n: value for n, value in values.items() if n not in outer_names},
+    )
+    try:
+        result.settings()
+    except REFUSALS as exc:
+        raise refusal(exc, encapsulation) from exc
+    return result
+
+
+def check_name(name: str) -> None:
+    """Check that an overlay can have this name.
+
+    Raises:
+        ControlError: it cannot.
+    """
+    if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
+        message = (
+            f"{name!r} cannot be the name of an overlay: 1 to 12 letters, digits and '_', '.', "
+            f"'-', the first a letter or digit, and none of {', '.join(sorted(RESERVED_NAMES))}"
+        )
+        raise ControlError(ErrorCode.INVALID, message, "name")
+
+
+def check_vnetid(new: Plan, others: Iterable[Plan]) -> None:
+    """Check that no other overlay has the vnetid with that encapsulation and listen port.
+
+    Raises:
+        ControlError: one has, and which.
+    """
+    port = new.settings().listen_port
+    for other in others:
+        if (
+            other.vnetid == new.vnetid
+            and other.encapsulation.name == new.encapsulation.name
+            and other.settings().listen_port == port
+        ):
+            where = "" if port is None else f" on port {port}"
+            message = (
+                f"vnetid {new.vnetid} of {new.encapsulation.name}{where} "
+                f"belongs to overlay {other.name}"
+            )
+            raise ControlError(ErrorCode.CONFLICT, message, "vnetid")
+
+
+def free_number(taken: Iterable[int]) -> int:
+    """Return the smallest number that no overlay has.
+
+    Raises:
+        ControlError: there is none left.
+    """
+    used = set(taken)
+    for number in range(1, catalogue.NUMBER_MAX + 1):
+        if number not in used:
+            return number
+    raise ControlError(ErrorCode.FAILED, f"there are {catalogue.NUMBER_MAX} overlays already")
+
+
+def unsupported(
+    plugin: type[Plugin], encapsulation: Encapsulation, exc: Unsupported
+) -> ControlError:
+    """Return the refusal of a plugin that cannot serve an encapsulation; it names both sides."""
+    message = (
+        f"plugin {plugin.name} cannot supply what encapsulation {encapsulation.name} needs "
+        f"({encapsulation.kinds}): {exc}"
+    )
+    return ControlError(ErrorCode.UNSUPPORTED, message, "search")
+
+
+async def build(overlay: Overlay, runner: Runner) -> None:
+    """Make the instance and the links of an overlay.
+
+    Raises:
+        ControlError: a step failed; nothing is left behind.
+    """
+    name, instance = overlay.name, overlay.instance
+    try:
+        async with AsyncExitStack() as undo:
+            runner.hold(name)
+            undo.callback(runner.discard, name)
+            runner.instances[name] = instance
+            undo.callback(runner.instances.pop, name, None)
+            runner.feed(OverlayAdded(name, overlay.plan.settings()))
+            undo.callback(runner.feed, OverlayRemoved(name))
+            await _start(instance, overlay.plan)
+            undo.push_async_callback(instance.stop, StopReason.DELETED)
+            overlay.links = await runner.datapath.open(overlay.link())
+            undo.push_async_callback(close_links, runner, name)
+            runner.release(name)
+            undo.pop_all()
+    except REFUSALS as exc:
+        raise refusal(exc, overlay.plan.encapsulation) from exc
+
+
+async def close_links(runner: Runner, name: str) -> None:
+    """Remove the links of an overlay that is given up; a failure is only logged."""
+    try:
+        await runner.datapath.close(name)
+    except DatapathError:
+        log.exception("links left behind", overlay=name)
+
+
+async def _start(instance: Instance, wanted: Plan) -> None:
+    try:
+        await instance.start(wanted.plugin_values)
+    except Unsupported as exc:
+        raise unsupported(wanted.plugin, wanted.encapsulation, exc) from exc
+
+
+def _encapsulation(name: str, here: Surroundings) -> Encapsulation:
+    if name not in here.encapsulations or name not in ENCAPSULATIONS:
+        known = ", ".join(here.encapsulations) or "none"
+        message = f"no encapsulation {name!r} with datapath {here.datapath}; there are: {known}"
+        raise ControlError(ErrorCode.INVALID, message, "encap")
+    return ENCAPSULATIONS[name]
+
+
+def _plugin(name: str, here: Surroundings) -> type[Plugin]:
+    if name not in here.plugins:
+        known = ", ".join(sorted(here.plugins)) or "none"
+        message = f"no search plugin {name!r}; there are: {known}"
+        raise ControlError(ErrorCode.INVALID, message, "search")
+    return here.plugins[name].plugin

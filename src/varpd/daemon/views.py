@@ -1,0 +1,114 @@
+"""Overlays, plugins and encapsulations as the control socket shows them."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from varpd.control.messages import (
+    CauseInfo,
+    EncapsulationInfo,
+    JsonValue,
+    OverlayInfo,
+    PluginInfo,
+    PluginsInfo,
+    PropertyInfo,
+    RefusalInfo,
+)
+from varpd.daemon import catalogue, properties
+from varpd.daemon.degradation import Cause
+from varpd.daemon.loader import LoadedPlugin, Registry
+from varpd.daemon.overlay import Overlay
+from varpd.datapath.base import Datapath
+from varpd.datapath.encapsulation import ENCAPSULATIONS, Encapsulation
+from varpd.provider.kinds import DestinationKind
+from varpd.provider.plugin import PointPlugin
+
+
+def state_of(overlay: Overlay) -> Literal["online", "degraded", "stopped"]:
+    """Return in one word how an overlay is."""
+    if overlay.stopped is not None:
+        return "stopped"
+    return "degraded" if overlay.instance.causes else "online"
+
+
+def overlay_info(overlay: Overlay) -> OverlayInfo:
+    """Return an overlay with the values of all its properties."""
+    plan = overlay.plan
+    causes = tuple(_cause(cause) for cause in overlay.instance.causes)
+    detail = causes[0].message if causes else None
+    values: dict[str, JsonValue] = {item.name: item.value for item in property_infos(overlay)}
+    return OverlayInfo(
+        name=plan.name,
+        vnetid=plan.vnetid,
+        encap=plan.encapsulation.name,
+        search=plan.plugin.name,
+        mode=plan.mode.value,
+        state=state_of(overlay),
+        detail=detail if overlay.stopped is None else overlay.stopped,
+        causes=causes,
+        properties=values,
+    )
+
+
+def property_infos(overlay: Overlay) -> list[PropertyInfo]:
+    """Return the properties of an overlay: varpd's own, the encapsulation's, the plugin's."""
+    plan = overlay.plan
+    values = plan.effective()
+    mtu = None if overlay.links is None else overlay.links.mtu
+    if mtu is not None:
+        values[catalogue.MTU] = mtu  # what the links have, be it set or not
+    shown = [
+        properties.info(
+            item,
+            values.get(item.name),
+            plan.defaults.get(item.name),
+            fallback=catalogue.DEFAULT_MTU if item.name == catalogue.MTU else None,
+        )
+        for item in plan.outer
+    ]
+    shown += [
+        properties.info(item, overlay.instance.get_property(item.name), None) for item in plan.inner
+    ]
+    return shown
+
+
+def plugins_info(registry: Registry, datapath: Datapath) -> PluginsInfo:
+    """Return what overlays can be made of."""
+    return PluginsInfo(
+        plugins=tuple(_plugin(loaded) for loaded in registry.plugins.values()),
+        refused=tuple(
+            RefusalInfo(item.origin, item.reason.value, item.message) for item in registry.refused
+        ),
+        encapsulations=tuple(_encapsulation(item, datapath) for item in ENCAPSULATIONS.values()),
+    )
+
+
+def _plugin(loaded: LoadedPlugin) -> PluginInfo:
+    plugin = loaded.plugin
+    kinds = next(iter(ENCAPSULATIONS.values())).kinds
+    return PluginInfo(
+        name=plugin.name,
+        mode="point" if issubclass(plugin, PointPlugin) else "dynamic",
+        api_version=vars(plugin)["api_version"],
+        origin=loaded.origin,
+        properties=tuple(
+            properties.info(item, None, None) for item in properties.of_plugin(plugin, kinds)
+        ),
+    )
+
+
+def _encapsulation(item: Encapsulation, datapath: Datapath) -> EncapsulationInfo:
+    return EncapsulationInfo(
+        name=item.name,
+        kinds=tuple((kind.name or "").lower() for kind in DestinationKind if kind in item.kinds),
+        vnetid_max=item.vnetid_max,
+        datapaths=(datapath.name,) if item.name in datapath.encapsulations else (),
+    )
+
+
+def _cause(cause: Cause) -> CauseInfo:
+    since = datetime.fromtimestamp(cause.since, UTC)
+    return CauseInfo(
+        cause=cause.cause.value,
+        message=cause.message,
+        since=since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )

@@ -1,0 +1,232 @@
+"""The parts of the daemon that serve overlays, put together on a datapath that only remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
+from typing import ClassVar, Final
+
+from structlog.testing import capture_logs
+
+from support.probes import GoodProbe, PointProbe
+from varpd.control.messages import CreateOverlay
+from varpd.daemon import catalogue
+from varpd.daemon.creation import Surroundings
+from varpd.daemon.instance import Instance
+from varpd.daemon.loader import LoadedPlugin, Registry
+from varpd.daemon.overlay import Plan
+from varpd.daemon.overlays import Overlays
+from varpd.daemon.runner import Runner
+from varpd.daemon.service import DaemonService
+from varpd.daemon.shared import SharedObjects
+from varpd.daemon.tasks import Tasks
+from varpd.datapath.base import (
+    DatapathError,
+    DatapathErrorCode,
+    Link,
+    LinkState,
+    Row,
+    Sink,
+)
+from varpd.engine.commands import DatapathCommand
+from varpd.engine.engine import Engine
+from varpd.net.addresses import IpAddress
+from varpd.provider.answers import Drop, Target
+from varpd.provider.errors import PropertyInvalid, Unsupported
+from varpd.provider.host import Host
+from varpd.provider.kinds import DestinationKind
+from varpd.provider.plugin import Plugin, PointPlugin
+from varpd.provider.properties import Property, PropertyType, Range, Value
+
+REFUSAL: Final = DatapathError(DatapathErrorCode.PORT_IN_USE, "something listens on that port")
+
+
+class RememberingDatapath:
+    """Keeps what it was told; each operation fails on demand."""
+
+    name = "remembering"
+    encapsulations = ("vxlan",)
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.links: dict[str, Link] = {}
+        self.commands: list[DatapathCommand] = []
+        self.log: list[str] = []
+        self.failing: dict[str, DatapathError] = {}
+        """What the next calls of an operation raise."""
+
+        self.gate: asyncio.Event | None = None
+        """What `open` waits for."""
+
+    async def start(self) -> None:
+        self._may("start")
+
+    async def stop(self) -> None:
+        self._may("stop")
+
+    async def open(self, link: Link) -> LinkState:
+        if self.gate is not None:
+            await self.gate.wait()
+        self._may("open", link.name)
+        self.links[link.name] = link
+        return await self.state(link.name)
+
+    async def close(self, overlay: str) -> None:
+        self._may("close", overlay)
+        self.links.pop(overlay, None)
+
+    async def change(self, link: Link) -> LinkState:
+        self._may("change", f"{link.name} mtu {link.mtu}")
+        self.links[link.name] = link
+        return await self.state(link.name)
+
+    def apply(self, commands: Sequence[DatapathCommand]) -> None:
+        self.commands += [item for item in commands if item.overlay in self.links]
+
+    async def settle(self) -> None:
+        return
+
+    async def dump(self, overlay: str) -> list[Row]:
+        return []
+
+    async def state(self, overlay: str) -> LinkState:
+        link = self.links[overlay]
+        return LinkState(overlay, f"vx-{overlay}", link.mtu or 1500, ())
+
+    async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
+        return 1500
+
+    def _may(self, operation: str, what: str = "") -> None:
+        if operation in self.failing:
+            raise self.failing[operation]
+        self.log.append(f"{operation} {what}".rstrip())
+
+
+class EagerProbe(GoodProbe):
+    """Says where a MAC is before its start has returned."""
+
+    api_version = 1
+    name: ClassVar[str] = "eager"
+
+    async def start(self) -> None:
+        await super().start()
+        self.host.set_target(b"\2\0\0\0\0\x77", Target(ip=IPv4Address("192.0.2.7"), port=4789))
+
+
+class PickyProbe(GoodProbe):
+    """Cannot supply what any encapsulation needs."""
+
+    api_version = 1
+    name: ClassVar[str] = "picky"
+
+    def __init__(self, host: Host, destination: DestinationKind) -> None:
+        raise Unsupported("only ETHERNET")
+
+
+class SteeredProbe(PointPlugin):
+    """Sends everything to 192.0.2.N, N being its property; it refuses 13, and 0 is nowhere."""
+
+    api_version = 1
+    name: ClassVar[str] = "steered"
+
+    @classmethod
+    def properties(cls, destination: DestinationKind) -> tuple[Property, ...]:
+        return (Property("steered/to", PropertyType.UINT, default=1, possible=(Range(0, 99),)),)
+
+    def set_property(self, name: str, value: Value | None) -> None:
+        if value == 13:
+            raise PropertyInvalid(name, value, "unlucky")
+        super().set_property(name, value)
+
+    def default(self) -> Target | Drop:
+        number = self.get_property("steered/to")
+        return Target(ip=IPv4Address(f"192.0.2.{number}"), port=4789) if number else Drop()
+
+
+PLUGINS: Final = (GoodProbe, PointProbe, EagerProbe, PickyProbe, SteeredProbe)
+
+
+def registry(*plugins: type[Plugin]) -> Registry:
+    """Return a registry with these plugins, or with all of `PLUGINS`."""
+    found = Registry()
+    for plugin in plugins or PLUGINS:
+        found.plugins[plugin.name] = LoadedPlugin(plugin, f"probe ({plugin.__name__})")
+    return found
+
+
+def surroundings(defaults: Mapping[str, Value] | None = None) -> Surroundings:
+    """Return what overlays can be made of."""
+    return Surroundings(
+        plugins=registry().plugins,
+        own=catalogue.declarations(),
+        defaults=defaults or {},
+        datapath=RememberingDatapath.name,
+        encapsulations=RememberingDatapath.encapsulations,
+    )
+
+
+class Parts:
+    """Engine, runner, datapath, overlays and service of one host."""
+
+    def __init__(self) -> None:
+        self.tasks = Tasks()
+        self.engine = Engine()
+        self._shared = SharedObjects()
+        made: list[RememberingDatapath] = []
+
+        def make(sink: Sink) -> RememberingDatapath:
+            made.append(RememberingDatapath(sink))
+            return made[0]
+
+        self.runner = Runner(self.engine, make, asyncio.get_running_loop())
+        (self.datapath,) = made
+        self.overlays = Overlays(self.runner, surroundings(), self.instance, self.tasks)
+        self.service = DaemonService(self.overlays, self.runner, self.engine, registry())
+
+    def instance(self, plan: Plan) -> Instance:
+        """Return an instance as the daemon makes it."""
+        return Instance(
+            plan.plugin,
+            plan.name,
+            plan.vnetid,
+            plan.encapsulation,
+            plan.local(),
+            plan.instance_settings(),
+            self.tasks,
+            self.runner.feed,
+            self._shared,
+            lambda: None,
+        )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when `condition` is true; fail when that takes too long."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def parts() -> AsyncIterator[Parts]:
+    """Give the parts of a host, and end them."""
+    with capture_logs():  # to format a traceback means to read files, which blocks the loop
+        made = Parts()
+        made.service.open()
+        try:
+            yield made
+        finally:
+            made.datapath.failing.clear()
+            await made.overlays.end()
+            await made.tasks.end()
+            made.runner.close()
+
+
+def request(
+    name: str = "blue", search: str = "probe", vnetid: int = 7, **properties: str
+) -> CreateOverlay:
+    """Return a request for an overlay that works; ``owner__name`` stands for ``owner/name``."""
+    values: dict[str, str | None] = {"vxlan/listen_ip": "192.0.2.100"}
+    if issubclass(registry().plugins[search].plugin, GoodProbe):
+        values |= {f"{search}/site": "north", f"{search}/shard": "7"}
+    values |= {key.replace("__", "/"): value for key, value in properties.items()}
+    return CreateOverlay(name, vnetid, search, properties=values)

@@ -1,0 +1,252 @@
+"""All overlays of a host: made, changed wholly or not at all, removed, ended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+
+import pytest
+
+from support import overlays as support
+from support.overlays import REFUSAL, Parts, request, until
+from support.probes import ONE, GoodProbe
+from varpd.control.messages import ControlError, ErrorCode
+from varpd.daemon.degradation import CauseKind
+from varpd.engine import commands
+from varpd.provider.answers import Target
+from varpd.provider.plugin import StopReason
+
+
+@pytest.fixture
+async def parts() -> AsyncIterator[Parts]:
+    async with support.parts() as made:
+        yield made
+
+
+async def test_overlays_are_kept_in_the_order_of_their_names(parts: Parts) -> None:
+    await parts.overlays.create(request("red", vnetid=1))
+    await parts.overlays.create(request("blue", vnetid=2))
+    assert [overlay.name for overlay in parts.overlays.all()] == ["blue", "red"]
+    assert parts.overlays.find("red").plan.vnetid == 1
+
+
+async def test_each_overlay_has_a_number_and_a_freed_one_is_used_again(parts: Parts) -> None:
+    for number, name in enumerate(("blue", "green", "red"), start=1):
+        overlay = await parts.overlays.create(request(name, vnetid=number))
+        assert overlay.plan.number == number
+    await parts.overlays.remove(parts.overlays.find("green"), StopReason.DELETED)
+    assert (await parts.overlays.create(request("grey", vnetid=9))).plan.number == 2
+
+
+async def test_a_name_is_taken_once_also_while_the_first_is_being_made(parts: Parts) -> None:
+    parts.datapath.gate = asyncio.Event()
+    first = parts.tasks.start(parts.overlays.create(request()), "first")
+    await until(lambda: "blue" in parts.runner.instances)
+    with pytest.raises(ControlError) as caught:
+        await parts.overlays.create(request(vnetid=8))
+    assert (caught.value.code, caught.value.field) == (ErrorCode.EXISTS, "name")
+    assert parts.overlays.all() == []
+    parts.datapath.gate.set()
+    await first
+
+
+async def test_a_vnetid_is_taken_once_also_while_the_first_is_being_made(parts: Parts) -> None:
+    parts.datapath.gate = asyncio.Event()
+    first = parts.tasks.start(parts.overlays.create(request()), "first")
+    await until(lambda: "blue" in parts.runner.instances)
+    with pytest.raises(ControlError, match="belongs to overlay blue"):
+        await parts.overlays.create(request("red"))
+    parts.datapath.gate.set()
+    await first
+
+
+async def test_after_a_failure_name_number_and_vnetid_are_free(parts: Parts) -> None:
+    parts.datapath.failing["open"] = REFUSAL
+    with pytest.raises(ControlError):
+        await parts.overlays.create(request())
+    parts.datapath.failing.clear()
+    assert (await parts.overlays.create(request())).plan.number == 1
+
+
+async def test_an_overlay_that_is_not_there_is_not_found(parts: Parts) -> None:
+    with pytest.raises(ControlError) as caught:
+        parts.overlays.find("blue")
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_new_defaults_hold_for_overlays_that_are_made_afterwards(parts: Parts) -> None:
+    before = await parts.overlays.create(request())
+    parts.overlays.set_defaults({"mtu": 1300})
+    after = await parts.overlays.create(request("red", vnetid=8))
+    assert (before.plan.effective().get("mtu"), after.plan.effective()["mtu"]) == (None, 1300)
+
+
+async def test_properties_of_all_owners_are_set_together(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    await parts.overlays.set_properties(
+        overlay,
+        {
+            "mtu": "1400",
+            "vxlan/local_ips": "198.51.100.1",
+            "probe/site": "south",
+            "limit_targets": "5",
+        },
+    )
+    assert overlay.plan.settings().local_ips == {IPv4Address("198.51.100.1")}
+    assert overlay.plan.settings().limits.targets == 5
+    assert overlay.instance.get_property("probe/site") == "south"
+    assert parts.datapath.links["blue"].mtu == 1400
+    assert overlay.links is not None
+    assert overlay.links.mtu == 1400
+
+
+async def test_the_engine_follows_changed_settings(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request(search="steered"))
+    await parts.overlays.set_properties(overlay, {"vxlan/local_ips": "192.0.2.1"})
+    assert parts.engine.default_target("blue") is not None
+    assert overlay.plan.settings().local_ips == {IPv4Address("192.0.2.1")}
+
+
+async def test_going_back_to_the_default_forgets_the_value(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request(mtu="1400", probe__weight="5"))
+    await parts.overlays.set_properties(overlay, {"mtu": None, "probe/weight": None})
+    assert "mtu" not in overlay.plan.values
+    assert parts.datapath.links["blue"].mtu is None
+    assert overlay.instance.get_property("probe/weight") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("probe/site", "nowhere", ErrorCode.INVALID),
+        ("vxlan/local_ips", "here", ErrorCode.INVALID),
+        ("vxlan/listen_ip", "192.0.2.9", ErrorCode.NOT_LIVE),
+        ("vnetid", "8", ErrorCode.INVALID),
+        ("speed", "8", ErrorCode.INVALID),
+    ],
+)
+async def test_one_refused_value_means_that_nothing_changes(
+    parts: Parts, name: str, value: str, code: ErrorCode
+) -> None:
+    overlay = await parts.overlays.create(request())
+    plan, links = overlay.plan, overlay.links
+    with pytest.raises(ControlError) as caught:
+        await parts.overlays.set_properties(
+            overlay, {"mtu": "1400", "probe/weight": "7", name: value}
+        )
+    assert (caught.value.code, caught.value.field) == (code, name)
+    assert (overlay.plan, overlay.links) == (plan, links)
+    assert parts.datapath.links["blue"].mtu is None
+    assert overlay.instance.get_property("probe/weight") == 1
+    assert overlay.instance.get_property("probe/site") == "north"
+
+
+async def test_links_that_the_kernel_refuses_to_change_leave_all_as_it_was(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    parts.datapath.failing["change"] = REFUSAL
+    with pytest.raises(ControlError):
+        await parts.overlays.set_properties(overlay, {"mtu": "1400", "probe/weight": "7"})
+    assert overlay.instance.get_property("probe/weight") == 1
+    assert "mtu" not in overlay.plan.values
+
+
+async def test_required_properties_cannot_be_taken_away(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    with pytest.raises(ControlError) as caught:
+        await parts.overlays.set_properties(overlay, {"probe/site": None})
+    assert caught.value.code is ErrorCode.MISSING
+    assert overlay.instance.get_property("probe/site") == "north"
+
+
+async def test_a_point_overlay_follows_its_plugins_property(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request(search="steered"))
+    await parts.overlays.set_properties(overlay, {"steered/to": "5"})
+    wanted = Target(ip=IPv4Address("192.0.2.5"), port=4789)
+    await until(lambda: parts.engine.default_target("blue") == wanted)
+    assert commands.SetDefaultTarget("blue", wanted) in parts.datapath.commands
+
+
+async def test_what_is_removed_leaves_nothing(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    await parts.overlays.remove(overlay, StopReason.DELETED)
+    assert parts.overlays.all() == []
+    assert parts.datapath.links == {}
+    assert parts.runner.instances == {}
+    with pytest.raises(ControlError) as caught:
+        await parts.overlays.remove(overlay, StopReason.DELETED)
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_links_that_cannot_be_removed_leave_it_stopped_to_be_tried_again(
+    parts: Parts,
+) -> None:
+    overlay = await parts.overlays.create(request())
+    parts.datapath.failing["close"] = REFUSAL
+    with pytest.raises(ControlError) as caught:
+        await parts.overlays.remove(overlay, StopReason.DELETED)
+    assert caught.value.message == REFUSAL.message
+    assert overlay.stopped is not None
+    with pytest.raises(ControlError, match="can only be deleted"):
+        await parts.overlays.set_properties(overlay, {"mtu": "1400"})
+
+    parts.datapath.failing.clear()
+    await parts.overlays.remove(overlay, StopReason.DELETED)
+    assert parts.overlays.all() == []
+
+
+class Told(GoodProbe):
+    """Keeps what it was told, for all its instances."""
+
+    api_version = 1
+    name = "told"
+    told: list[str]
+
+    async def reload(self) -> None:
+        type(self).told.append(f"reload {self.host.overlay}")
+        if self.host.overlay == "blue":
+            raise RuntimeError("file is gone")
+
+    async def stop(self, reason: StopReason) -> None:
+        type(self).told.append(f"stop {self.host.overlay} {reason.value}")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(support, "PLUGINS", (*support.PLUGINS, Told))
+    Told.told = []
+    return Told.told
+
+
+async def test_every_plugin_is_told_to_reload_also_if_one_fails(told: list[str]) -> None:
+    async with support.parts() as parts:
+        blue = await parts.overlays.create(request("blue", "told"))
+        await parts.overlays.create(request("red", "told", vnetid=8))
+        await parts.overlays.reload()
+        assert sorted(told) == ["reload blue", "reload red"]
+        assert [cause.cause for cause in blue.instance.causes] == [CauseKind.FAULT]
+
+
+async def test_at_the_end_plugins_are_stopped_for_another_time_and_links_removed(
+    told: list[str],
+) -> None:
+    async with support.parts() as parts:
+        await parts.overlays.create(request("blue", "told"))
+        await parts.overlays.create(request("red", "told", vnetid=8))
+        await parts.overlays.end()
+        assert sorted(told) == ["stop blue shutdown", "stop red shutdown"]
+        assert parts.datapath.links == {}
+        assert parts.overlays.all() == []
+
+
+async def test_links_that_cannot_be_removed_do_not_stop_the_end(parts: Parts) -> None:
+    await parts.overlays.create(request())
+    parts.datapath.failing["close"] = REFUSAL
+    await parts.overlays.end()
+    assert parts.overlays.find("blue").stopped is not None
+
+
+async def test_a_target_is_kept_when_its_overlays_neighbour_goes(parts: Parts) -> None:
+    await parts.overlays.create(request("blue", "point"))
+    red = await parts.overlays.create(request("red", "point", vnetid=8))
+    await parts.overlays.remove(red, StopReason.DELETED)
+    assert parts.engine.default_target("blue") == ONE
+    assert parts.engine.default_target("red") is None
