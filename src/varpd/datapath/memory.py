@@ -1,0 +1,282 @@
+"""A datapath in memory: bridges, rows, punts and an underlay without a kernel.
+
+For tests, and for authors of plugins who want to see a whole overlay at work on one page: several
+`MemoryDatapath`s on one `MemoryUnderlay` are several hosts. A guest is a `Port`: what it sends is
+bridged, tunnelled or punted as the Linux kernel does it, and what it is sent is in `frames`.
+
+Everything happens at once and in order, but for the events: as with any datapath the `Sink` is
+called from the event loop, later, and never from inside `apply`. `settle` waits for that.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, assert_never
+
+from varpd.datapath.base import (
+    DatapathError,
+    DatapathErrorCode,
+    Link,
+    LinkState,
+    Row,
+    Sink,
+)
+from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port
+from varpd.engine.commands import (
+    AskUsage,
+    DatapathCommand,
+    Inject,
+    Install,
+    InstallReplicas,
+    RemoveRows,
+    Resend,
+    SetDefaultTarget,
+)
+from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged, UsageReported
+from varpd.net.addresses import IpAddress
+from varpd.net.decode import DecodeError
+from varpd.provider.answers import Target
+
+NAME: Final = "memory"
+
+PUNT_ROOM: Final = 4096
+"""Events that may wait when a frame is punted, as a socket's buffer has an end."""
+
+
+class MemoryUnderlay:
+    """The network between hosts: what is sent to a VTEP arrives there at once, whole."""
+
+    def __init__(self, mtu: int = MTU) -> None:
+        """`mtu` is what hosts are told; packets of any size are carried."""
+        self.mtu = mtu
+        self._vteps: dict[tuple[IpAddress, int], Callable[[bytes], None]] = {}
+
+    def attach(self, ip: IpAddress, port: int, receive: Callable[[bytes], None]) -> None:
+        """Have what is sent to an address and port given to `receive`.
+
+        Raises:
+            ValueError: somebody is attached there.
+        """
+        if (ip, port) in self._vteps:
+            raise ValueError(f"somebody is attached at {Target(ip, port)}")
+        self._vteps[ip, port] = receive
+
+    def detach(self, ip: IpAddress, port: int) -> None:
+        """Let nobody receive what is sent to an address and port."""
+        self._vteps.pop((ip, port), None)
+
+    def send(self, target: Target, packet: bytes) -> bool:
+        """Carry a packet, header in front, to a target; return whether anybody is there."""
+        if target.ip is None or target.port is None:
+            return False
+        receive = self._vteps.get((target.ip, target.port))
+        if receive is None:
+            return False
+        receive(packet)
+        return True
+
+
+class MemoryDatapath:
+    """`varpd.datapath.base.Datapath` in memory: one host."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        underlay: MemoryUnderlay,
+        addresses: Iterable[IpAddress],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`addresses` are those of this host; `clock` tells seconds, for the usage of rows."""
+        self.refuse: dict[bytes, str] = {}
+        """Errors with which rows of MACs are refused; for tests to fill."""
+        self.lost = 0
+        """Punted frames dropped because too many events waited."""
+        self._sink = sink
+        self._underlay = underlay
+        self._addresses = frozenset(addresses)
+        self._clock = clock
+        self._bridges: dict[str, MemoryBridge] = {}
+        self._events: deque[Event] = deque()
+        self._running = False
+
+    @property
+    def name(self) -> str:
+        """How operators call this datapath."""
+        return NAME
+
+    @property
+    def encapsulations(self) -> tuple[str, ...]:
+        """Names of the encapsulations that it can carry: all that there are."""
+        return tuple(ENCAPSULATIONS)
+
+    async def start(self) -> None:
+        """See `Datapath.start`."""
+        self._running = True
+        self._sink(LocalAddressesChanged(self._addresses))
+
+    async def stop(self) -> None:
+        """See `Datapath.stop`."""
+        self._running = False
+        self._events.clear()
+
+    async def open(self, link: Link) -> LinkState:
+        """See `Datapath.open`."""
+        found = self._bridges.get(link.name)
+        if found is None or found.link != link or not self._running:
+            self._check(link)
+            ports = {} if found is None else found.ports
+            self._remove(link.name)
+            if not self._shared(link.listen_ip, link.listen_port):
+                self._underlay.attach(link.listen_ip, link.listen_port, self._receive)
+            bridge = MemoryBridge(
+                link, ports, self._underlay.send, self._tell, self.refuse, self._clock
+            )
+            self._bridges[link.name] = bridge
+        return self._bridges[link.name].state
+
+    async def close(self, overlay: str) -> None:
+        """See `Datapath.close`."""
+        self._remove(overlay)
+
+    async def change(self, link: Link) -> LinkState:
+        """See `Datapath.change`."""
+        bridge = self._found(link.name)
+        bridge.link = link
+        return bridge.state
+
+    def apply(self, commands: Sequence[DatapathCommand]) -> None:
+        """See `Datapath.apply`."""
+        for command in commands:
+            bridge = self._bridges.get(command.overlay)
+            if bridge is not None and self._running:
+                self._do(bridge, command)
+
+    async def settle(self) -> None:
+        """See `Datapath.settle`; the events have been given to the sink, too."""
+        while self._events:
+            self._give()
+
+    async def dump(self, overlay: str) -> list[Row]:
+        """See `Datapath.dump`."""
+        bridge = self._bridges.get(overlay)
+        return [] if bridge is None else bridge.dump()
+
+    async def state(self, overlay: str) -> LinkState:
+        """See `Datapath.state`."""
+        return self._found(overlay).state
+
+    async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
+        """Return the MTU of the underlay, the same everywhere."""
+        return self._underlay.mtu
+
+    def attach(self, overlay: str, port: str) -> Port:
+        """Give an open overlay a guest's port.
+
+        Raises:
+            DatapathError: there is no such overlay.
+            ValueError: it has such a port already.
+        """
+        return self._found(overlay).attach(port)
+
+    def detach(self, overlay: str, port: str) -> None:
+        """Take a guest's port away."""
+        self._found(overlay).detach(port)
+
+    def set_addresses(self, addresses: Iterable[IpAddress]) -> None:
+        """Give this host other addresses."""
+        self._addresses = frozenset(addresses)
+        self._tell(LocalAddressesChanged(self._addresses))
+
+    def _do(self, bridge: MemoryBridge, command: DatapathCommand) -> None:
+        match command:
+            case Install(_, target, macs, packets):
+                bridge.install(target, macs)
+                self._send(target, packets)
+            case InstallReplicas(_, mac, targets):
+                bridge.install_replicas(mac, targets)
+            case RemoveRows(_, macs):
+                bridge.remove(macs)
+            case SetDefaultTarget(_, target):
+                bridge.default = target
+            case Resend(_, target, packets):
+                self._send(target, packets)
+            case Inject(_, frames):
+                for frame in frames:
+                    bridge.from_tunnel(frame)
+            case AskUsage(overlay, macs):
+                self._tell(UsageReported(overlay, macs, bridge.usage(macs)))
+            case _:
+                assert_never(command)
+
+    def _send(self, target: Target, packets: Sequence[bytes]) -> None:
+        for packet in packets:
+            self._underlay.send(target, packet)
+
+    def _receive(self, packet: bytes) -> None:
+        """Take what came from the underlay to any of our addresses."""
+        for bridge in list(self._bridges.values()):
+            encapsulation = ENCAPSULATIONS[bridge.link.encapsulation]
+            try:
+                vnetid = encapsulation.vnetid_of(packet)
+            except DecodeError:
+                continue
+            if vnetid == bridge.link.vnetid:
+                bridge.from_tunnel(packet[encapsulation.header_size :])
+                return
+
+    def _check(self, link: Link) -> None:
+        def refuse(code: DatapathErrorCode, why: str) -> DatapathError:
+            return DatapathError(code, f"{link.name}: {why}")
+
+        if not self._running:
+            raise refuse(DatapathErrorCode.FAILED, "the datapath is not running")
+        if link.encapsulation not in ENCAPSULATIONS:
+            raise refuse(DatapathErrorCode.UNSUPPORTED, f"no encapsulation {link.encapsulation}")
+        if link.listen_ip not in self._addresses:
+            raise refuse(
+                DatapathErrorCode.NO_SUCH_ADDRESS,
+                f"{link.listen_ip} is not an address of this host",
+            )
+        for name, bridge in self._bridges.items():
+            other = bridge.link
+            if name != link.name and (other.vnetid, other.listen_port) == (
+                link.vnetid,
+                link.listen_port,
+            ):
+                raise refuse(
+                    DatapathErrorCode.VNETID_TAKEN, f"{name} has vnetid {link.vnetid} already"
+                )
+
+    def _shared(self, ip: IpAddress, port: int) -> bool:
+        """Return whether an open overlay receives at an address and port."""
+        return any(
+            (bridge.link.listen_ip, bridge.link.listen_port) == (ip, port)
+            for bridge in self._bridges.values()
+        )
+
+    def _remove(self, overlay: str) -> None:
+        bridge = self._bridges.pop(overlay, None)
+        if bridge is not None:
+            bridge.end()
+            at = bridge.link.listen_ip, bridge.link.listen_port
+            if not self._shared(*at):
+                self._underlay.detach(*at)
+
+    def _found(self, overlay: str) -> MemoryBridge:
+        bridge = self._bridges.get(overlay)
+        if bridge is None:
+            raise DatapathError(DatapathErrorCode.FAILED, f"{overlay}: there is no such overlay")
+        return bridge
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, FramesPunted) and len(self._events) >= PUNT_ROOM:
+            self.lost += 1
+        elif self._running:
+            self._events.append(event)
+            asyncio.get_running_loop().call_soon(self._give)
+
+    def _give(self) -> None:
+        if self._events:
+            self._sink(self._events.popleft())

@@ -1,0 +1,231 @@
+"""One overlay of the datapath in memory: a bridge with guests' ports and a tunnel device.
+
+What it does with a frame is what the Linux kernel does with bridge and vxlan as varpd sets them up:
+
+- a frame from a guest's port teaches where its source is, unless that MAC has a row;
+- a MAC with a row is behind the tunnel, one that was learned is behind a guest's port, and a frame
+  to any other goes to all ports but that where it came from;
+- at the tunnel a DYNAMIC overlay looks for a row, and punts where there is none; a POINT overlay
+  sends everything to its one target, and learns what comes from there;
+- nothing that comes out of the tunnel goes back into it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from varpd.datapath.base import Link, LinkState, Row
+from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.engine.events import Event, FramesPunted, MacsForgotten, MacsLearned, RowsRefused
+from varpd.engine.settings import Mode
+from varpd.net.addresses import MAC_SIZE, ZERO
+from varpd.provider.answers import Target
+
+MTU: Final = 1500
+"""Of guests, where nothing else is said."""
+
+_GROUP_BIT: Final = 0x01
+_TUNNEL: Final = ""
+"""Where the tunnel device is, in the table of what was learned; no port has this name."""
+
+
+class Port:
+    """Where a guest is attached."""
+
+    def __init__(self, name: str, bridge: "MemoryBridge") -> None:
+        self.name = name
+        self.frames: list[bytes] = []
+        """What the guest was sent, the oldest first; to be emptied by whoever reads it."""
+        self.bridge: MemoryBridge | None = bridge
+        """What it is attached to."""
+
+    def send(self, frame: bytes) -> None:
+        """Let the guest send a frame.
+
+        Raises:
+            ValueError: shorter than an Ethernet header.
+        """
+        if len(frame) < 2 * MAC_SIZE + 2:
+            raise ValueError(f"no Ethernet frame has {len(frame)} bytes")
+        if self.bridge is not None:
+            self.bridge.from_guest(self, frame)
+
+
+class MemoryBridge:
+    """Bridge, tunnel device and rows of one overlay."""
+
+    def __init__(
+        self,
+        link: Link,
+        ports: dict[str, Port],
+        send: Callable[[Target, bytes], bool],
+        tell: Callable[[Event], None],
+        refuse: dict[bytes, str],
+        clock: Callable[[], float],
+    ) -> None:
+        """Take over `ports`, `send` to the underlay, `tell` events, `refuse` rows of MACs."""
+        self.link = link
+        self.ports = ports
+        self.default = link.default
+        encapsulation = ENCAPSULATIONS[link.encapsulation]
+        self._header = encapsulation.pack_header(link.vnetid)
+        self._send = send
+        self._tell = tell
+        self._refuse = refuse
+        self._clock = clock
+        self._rows: dict[bytes, Target] = {}
+        self._groups: dict[bytes, tuple[Target, ...]] = {}
+        self._learned: dict[bytes, str] = {}
+        self._used: dict[bytes, float] = {}
+        for port in ports.values():
+            port.bridge = self
+
+    @property
+    def state(self) -> LinkState:
+        """What there is of the overlay."""
+        name = self.link.name
+        return LinkState(name, f"vx-{name}", self.link.mtu or MTU, tuple(self.ports))
+
+    def attach(self, name: str) -> Port:
+        """Add a guest's port.
+
+        Raises:
+            ValueError: there is such a port already, or the name is empty.
+        """
+        if not name or name in self.ports:
+            raise ValueError(f"{self.link.name} cannot have another port {name!r}")
+        self.ports[name] = Port(name, self)
+        return self.ports[name]
+
+    def detach(self, name: str) -> None:
+        """Take a guest's port away, and what was learned there."""
+        port = self.ports.pop(name, None)
+        if port is not None:
+            port.bridge = None
+            self._forget(mac for mac, where in list(self._learned.items()) if where == name)
+
+    def end(self) -> None:
+        """Carry nothing any more."""
+        for port in self.ports.values():
+            port.bridge = None
+
+    def install(self, target: Target, macs: Sequence[bytes]) -> None:
+        """Write rows."""
+        self._forget(macs)
+        refused: dict[str, list[bytes]] = {}
+        for mac in macs:
+            error = self._refusal(mac, target, group=False)
+            if error is None:
+                self._rows[mac] = target
+                self._used[mac] = self._clock()
+            else:
+                self._rows.pop(mac, None)
+                refused.setdefault(error, []).append(mac)
+        for error, refused_macs in refused.items():
+            self._tell(RowsRefused(self.link.name, refused_macs, error))
+
+    def install_replicas(self, mac: bytes, targets: tuple[Target, ...]) -> None:
+        """Write the rows of a group MAC."""
+        self._groups.pop(mac, None)
+        errors = [self._refusal(mac, target, group=True) for target in targets]
+        error = next((error for error in errors if error is not None), None)
+        if error is not None:
+            self._tell(RowsRefused(self.link.name, [mac], error))
+        elif targets:
+            self._groups[mac] = tuple(dict.fromkeys(targets))
+            self._used[mac] = self._clock()
+
+    def remove(self, macs: Sequence[bytes]) -> None:
+        """Remove rows of unicast MACs."""
+        for mac in macs:
+            self._rows.pop(mac, None)
+
+    def usage(self, macs: Sequence[bytes]) -> list[float | None]:
+        """Return how many seconds ago each row carried a frame, or None."""
+        now = self._clock()
+        return [
+            now - self._used[mac] if mac in self._rows or mac in self._groups else None
+            for mac in macs
+        ]
+
+    def dump(self) -> list[Row]:
+        """Return all rows."""
+        rows = [Row(mac, (target,)) for mac, target in self._rows.items()]
+        rows += [Row(mac, targets) for mac, targets in self._groups.items()]
+        if self.link.mode is Mode.POINT and self.default is not None:
+            rows.append(Row(ZERO, (self.default,)))
+        return rows
+
+    def from_guest(self, port: Port, frame: bytes) -> None:
+        """Carry what a guest sent."""
+        dst, src = frame[:MAC_SIZE], frame[MAC_SIZE : 2 * MAC_SIZE]
+        self._learn(src, port.name)
+        if dst in self._rows:
+            self._into_tunnel(dst, frame)
+        elif (where := self._learned.get(dst)) is None:
+            self._flood(frame, port)
+            self._into_tunnel(dst, frame)
+        elif where == _TUNNEL:
+            self._into_tunnel(dst, frame)
+        elif where != port.name:
+            self.ports[where].frames.append(frame)
+
+    def from_tunnel(self, frame: bytes) -> None:
+        """Carry what came from the underlay, or was injected as if it had."""
+        dst, src = frame[:MAC_SIZE], frame[MAC_SIZE : 2 * MAC_SIZE]
+        if self.link.mode is Mode.POINT:
+            self._learn(src, _TUNNEL)
+        if dst in self._rows:
+            return
+        where = self._learned.get(dst)
+        if where is None:
+            self._flood(frame, None)
+        elif where != _TUNNEL:
+            self.ports[where].frames.append(frame)
+
+    def _into_tunnel(self, dst: bytes, frame: bytes) -> None:
+        packet = self._header + frame
+        targets: tuple[Target, ...]
+        if self.link.mode is Mode.POINT:
+            targets = () if self.default is None else (self.default,)
+        elif dst in self._rows:
+            targets = (self._rows[dst],)
+        elif dst in self._groups:
+            targets = self._groups[dst]
+        else:
+            self._tell(FramesPunted(self.link.name, [packet]))
+            return
+        self._used[dst] = self._clock()
+        for target in targets:
+            self._send(target, packet)
+
+    def _flood(self, frame: bytes, source: Port | None) -> None:
+        for port in list(self.ports.values()):
+            if port is not source:
+                port.frames.append(frame)
+
+    def _learn(self, mac: bytes, where: str) -> None:
+        before = self._learned.get(mac)
+        if mac in self._rows or mac[0] & _GROUP_BIT or before == where:
+            return
+        if where == _TUNNEL:
+            self._forget([mac])
+            self._learned[mac] = _TUNNEL
+            return
+        self._learned[mac] = where
+        if before in (None, _TUNNEL):
+            self._tell(MacsLearned(self.link.name, [mac]))
+
+    def _forget(self, macs: Iterable[bytes]) -> None:
+        gone = [mac for mac in macs if self._learned.pop(mac, _TUNNEL) != _TUNNEL]
+        if gone:
+            self._tell(MacsForgotten(self.link.name, gone))
+
+    def _refusal(self, mac: bytes, target: Target, *, group: bool) -> str | None:
+        """Return why the kernel would not take a row."""
+        if mac in self._refuse:
+            return self._refuse[mac]
+        if bool(mac[0] & _GROUP_BIT) != group:
+            return "Operation not supported"
+        if target.ip is None or target.ip.version != self.link.listen_ip.version:
+            return "Address family not supported by protocol"
+        return None
