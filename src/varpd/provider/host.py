@@ -46,22 +46,27 @@ class Host(Protocol):
     @property
     def overlay(self) -> str:
         """Name of the overlay that this instance works for."""
+        ...
 
     @property
     def vnetid(self) -> int:
         """Virtual network identifier, 0 to 2^64-1 as far as the encapsulation allows."""
+        ...
 
     @property
     def encapsulation(self) -> str:
         """Name of the encapsulation, such as ``vxlan``."""
+        ...
 
     @property
     def local(self) -> Target | None:
         """Where this host receives wrapped frames of the overlay, or None if it is not known."""
+        ...
 
     @property
     def log(self) -> Logger:
         """A log whose lines carry the overlay's and the plugin's name."""
+        ...
 
     def set_target(self, mac: bytes, target: Target) -> None:
         """Say where `mac` is, unasked; frames that wait for it are sent.
@@ -121,6 +126,7 @@ class Host(Protocol):
         It is ended (`stop` with `StopReason.FAULT`, then `close`, no `save`), its rows stay, and
         it is restored from its last saved state after 1 to 32 seconds.
         """
+        ...
 
     def save_soon(self) -> None:
         """Ask that `save` be called soon, at most once a second."""
@@ -138,3 +144,4 @@ class Host(Protocol):
 
         `factory` makes it for the first that asks; it is closed when the last of them is closed.
         """
+        ...

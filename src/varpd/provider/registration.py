@@ -3,7 +3,7 @@
 import enum
 import math
 import re
-from typing import Final
+from typing import Final, cast
 
 from varpd.provider.kinds import COMBINATIONS, DestinationKind
 from varpd.provider.plugin import API_VERSION, DynamicPlugin, Plugin, PointPlugin
@@ -148,11 +148,10 @@ def _is_time(value: object) -> bool:
 
 
 def _are_kinds(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and bool(value)
-        and all(isinstance(item, DestinationKind) and item for item in value)
-    )
+    if not isinstance(value, tuple) or not value:
+        return False
+    items = cast("tuple[object, ...]", value)
+    return all(isinstance(item, DestinationKind) and item for item in items)
 
 
 def _check_properties(cls: type[Plugin], kinds: DestinationKind) -> None:

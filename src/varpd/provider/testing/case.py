@@ -26,7 +26,7 @@ class Case:
     plugin: type[Plugin]
     """The class."""
 
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
     """Values for its properties, at least for the required ones."""
 
     refused: Sequence[tuple[str, Value]] = ()

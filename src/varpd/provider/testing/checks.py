@@ -5,7 +5,7 @@ Each check is a coroutine that raises `AssertionError` with a sentence for the a
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -150,8 +150,9 @@ async def answers_at_once_as_one_by_one(case: Case) -> None:
     """Operations in progress together do not disturb each other."""
     async with _at_work(_made(case), case) as guard:
         before = await _ask_all(guard, case)
-        results = await asyncio.gather(
-            *(_ask_all(guard, case) for _ in range(4)),
+        several = asyncio.gather(*(_ask_all(guard, case) for _ in range(4)))
+        await asyncio.gather(
+            several,
             guard.save(),
             *(
                 guard.set_property(declared.name, case.values[declared.name])
@@ -159,7 +160,7 @@ async def answers_at_once_as_one_by_one(case: Case) -> None:
                 if declared.live and declared.name in case.values
             ),
         )
-        for answers in results[:4]:
+        for answers in several.result():
             _same("answers", before, answers, "several were asked at once")
 
 
@@ -228,7 +229,7 @@ async def restores_what_it_saved(case: Case) -> None:
     async with _at_work(guard, case, "after it was restored"):
         _same("answers", answers, await _ask_all(guard, case), "it was saved and restored")
         again = await guard.save()
-    _same("states", kept, again, "it was saved and restored")
+    _same("states", kept, again or {}, "it was saved and restored")
 
 
 def _made(case: Case) -> FakeGuard:
@@ -237,7 +238,9 @@ def _made(case: Case) -> FakeGuard:
 
 
 @asynccontextmanager
-async def _at_work(guard: FakeGuard, case: Case, where: str = "") -> AsyncIterator[FakeGuard]:
+async def _at_work(
+    guard: FakeGuard, case: Case, where: str = ""
+) -> AsyncGenerator[FakeGuard, None]:
     """Set the properties, start, and at the end stop and close; any fault fails the check."""
     try:
         await guard.set_properties(case.values)
@@ -316,14 +319,11 @@ def _values(instance: Plugin) -> dict[str, Value | None]:
     return {item.name: instance.get_property(item.name) for item in declared}
 
 
-def _same(what: str, before: object, after: object, when: str) -> None:
+def _same(what: str, before: Mapping[str, object], after: Mapping[str, object], when: str) -> None:
     if before == after:
         return
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-        changes = ", ".join(f"{name}: {before.get(name)} -> {after.get(name)}" for name in names)
-    else:
-        changes = f"{before} -> {after}"
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    changes = ", ".join(f"{name}: {before.get(name)} -> {after.get(name)}" for name in names)
     raise AssertionError(f"{what} changed after {when}: {changes}")
 
 

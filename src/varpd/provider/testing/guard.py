@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from varpd.net.addresses import IpAddress, MacAddress
 from varpd.provider.answers import (
@@ -264,20 +264,20 @@ class FakeGuard:
         """Call an operation the way that its plugin wants, and wait for what it returns."""
         if self.instance.blocking and not inspect.iscoroutinefunction(_underlying(operation)):
             async with self._threads:
-                result = await self._in_thread(operation)
+                result: object = await self._in_thread(operation)
         else:
             result = operation()
-        if isinstance(result, Future):
-            result = await self._bridge(result) if not plain else result
-        elif inspect.isawaitable(result):
-            if plain:
-                if inspect.iscoroutine(result):
-                    result.close()
-                raise TypeError("it has to answer plainly")
-            if asyncio.isfuture(result) and result.get_loop() is not self._loop:
-                raise TypeError("its answer is a future of another event loop")
-            result = await result
-        return result
+        if plain:
+            if inspect.iscoroutine(result):
+                result.close()
+            return result
+        if _is_future(result):
+            return await self._bridge(result)
+        if not inspect.isawaitable(result):
+            return result
+        if asyncio.isfuture(result) and result.get_loop() is not self._loop:
+            raise TypeError("its answer is a future of another event loop")
+        return await result
 
     async def _in_thread(self, operation: Callable[[], Any]) -> Any:
         outcome: Future[Any] = Future()
@@ -334,6 +334,14 @@ class FakeGuard:
         return answer if isinstance(answer, Drop) else self._check_target(answer)
 
 
+def _is_future(answer: object) -> TypeGuard[Future[Any]]:
+    return isinstance(answer, Future)
+
+
+def _is_mapping(state: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(state, Mapping)
+
+
 def _underlying(operation: Callable[[], Any]) -> Callable[..., Any]:
     return operation.func if isinstance(operation, functools.partial) else operation
 
@@ -357,7 +365,7 @@ def _check_dhcp(answer: object) -> DhcpAnswer:
 
 
 def _check_state(state: object) -> State:
-    if not isinstance(state, Mapping):
+    if not _is_mapping(state):
         raise TypeError(f"the state is no JSON object but {type(state).__name__}")
     text = json.dumps(dict(state), allow_nan=False)
     if len(text.encode()) > MAX_STATE:

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Final
 
 LIMIT: Final = 1.0
@@ -48,7 +48,7 @@ class Watchdog:
             with contextlib.suppress(RuntimeError):  # the loop was closed just now
                 self._loop.call_soon_threadsafe(self._turned.set)
             if not self._turned.wait(self._limit) and not self._end.is_set():
-                frame = sys._current_frames().get(self._watched)
+                frame = sys._current_frames().get(self._watched)  # pyright: ignore[reportPrivateUsage]
                 self.stacks.append("".join(traceback.format_stack(frame)))
                 self._turned.wait()
             self._end.wait(self._limit / 10)
@@ -65,7 +65,7 @@ def no_blocking_calls() -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def threads_left(grace: float | None = None) -> Iterator[list[str]]:
+def threads_left(grace: float | None = None) -> Generator[list[str], None, None]:
     """Give the names of the threads that outlive the ``with`` block, known after it."""
     deadline = GRACE if grace is None else grace
     before = set(threading.enumerate())

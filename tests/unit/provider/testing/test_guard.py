@@ -325,7 +325,7 @@ async def test_save_and_default_have_to_answer_plainly() -> None:
     guard, _, _ = await at_work(Slow)
 
     assert await guard.save() is None
-    assert guard.faults == ["save: TypeError: it has to answer plainly"]
+    assert guard.faults == ["save: TypeError: the state is no JSON object but coroutine"]
     await guard.stop()
 
 
