@@ -88,7 +88,8 @@ class EntryLife(RuleBasedStateMachine):
         self.now = 1000.0
         self.serial = 0
         self.quick: int | None = None
-        self.interjection: tuple[bytes, int | None] | None = None
+        self.speaks = ""
+        self.has_spoken = False
         self.later: deque[Event] = deque()
         self.tell(LocalAddressesChanged(frozenset({HERE})))
         self.tell(OverlayAdded(OVERLAY, settings(ttl=TTL)))
@@ -103,6 +104,7 @@ class EntryLife(RuleBasedStateMachine):
             self.serial += 1
             packets.append(packet(dst, mac(99), self.serial.to_bytes(8, "big"), ethertype))
         self.model.punted += len(packets)
+        self.has_spoken = False
         self.tell(FramesPunted(OVERLAY, packets))
 
     @precondition(lambda self: self.outstanding())
@@ -124,13 +126,10 @@ class EntryLife(RuleBasedStateMachine):
         self.finish(asked)
         self.tell(LookupsAnswered(OVERLAY, [asked.query], [Failed("raised")]))
 
-    @rule(host=st.none() | st.integers(0, 4))
-    def the_plugin_becomes_quick_or_slow(self, host: int | None) -> None:
+    @rule(host=st.none() | st.integers(0, 4), speaks=st.sampled_from(["", "invalidate", "set"]))
+    def the_plugin_becomes_quick_or_slow(self, host: int | None, speaks: str) -> None:
         self.quick = host
-
-    @rule(dst=MACS, host=st.none() | HOSTS)
-    def the_plugin_will_speak_inside_a_lookup(self, dst: bytes, host: int | None) -> None:
-        self.interjection = (dst, host)
+        self.speaks = speaks
 
     @rule(dst=MACS, host=HOSTS)
     def the_plugin_sets_a_target(self, dst: bytes, host: int) -> None:
@@ -258,16 +257,16 @@ class EntryLife(RuleBasedStateMachine):
         """Return what the plugin says at once: an answer if it is quick, or that it thinks."""
         if self.quick is None:
             return LookupsAnswered(OVERLAY, queries, [DEFERRED for _ in queries])
-        if self.interjection is not None:
+        if self.speaks and not self.has_spoken:
             # What the plugin says inside its operation counts before that operation's answer.
-            dst, host = self.interjection
-            self.interjection = None
+            self.has_spoken = True
+            dst = queries[-1].key
+            found = target(1 + self.serial % 4) if self.speaks == "set" else None
             self.supersede(dst)
-            self.model.newest[dst] = None if host is None else target(host)
-            said = (
-                Invalidated(OVERLAY, dst) if host is None else TargetSet(OVERLAY, dst, target(host))
+            self.model.newest[dst] = found
+            self.later.append(
+                Invalidated(OVERLAY, dst) if found is None else TargetSet(OVERLAY, dst, found)
             )
-            self.later.append(said)
         # Each answer is another, so that it shows which one was taken.
         self.serial += 1
         answer = Drop() if self.quick == 0 else target(1 + (self.quick + self.serial) % 4)
