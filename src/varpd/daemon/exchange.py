@@ -1,5 +1,6 @@
 """Questions to an instance and what comes back: in order, as events, a bounded lot a turn."""
 
+from collections import Counter
 from typing import Any, Protocol
 
 from msgspec import UNSET
@@ -35,13 +36,16 @@ class Owner(Report, Protocol):
 class Exchange:
     """Turns what an instance says and answers into events for the engine."""
 
-    def __init__(self, overlay: str, mailbox: Mailbox, guard: Guard, owner: Owner) -> None:
+    def __init__(
+        self, overlay: str, mailbox: Mailbox, guard: Guard, owner: Owner, counts: Counter[str]
+    ) -> None:
         """Take whose words these are, and who takes those that nobody asked for."""
         self._overlay = overlay
         self._mailbox = mailbox
         self._guard = guard
         self._owner = owner
-        self._lost = 0
+        self._counts = counts
+        self._lost = counts["lost"]
 
     def ask(self, command: Questions) -> list[Event]:
         """Ask the plugin; return what it said meanwhile, then the answers."""
@@ -75,8 +79,8 @@ class Exchange:
             self._owner.condition(condition)
         if self._mailbox.take_save():
             self._owner.save_wanted()
-        if self._mailbox.lost > self._lost:
-            self._lost = self._mailbox.lost
+        if self._counts["lost"] > self._lost:
+            self._lost = self._counts["lost"]
             self._owner.fault("it said more than varpd could take in; what was too much is lost")
 
     def _events(self, said: list[object]) -> list[Event]:

@@ -13,6 +13,7 @@ found to be good before is looked up, nothing more. Everything else is judged.
 import asyncio
 import concurrent.futures
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -70,10 +71,13 @@ class Guard:
         judge: Judge,
         mailbox: Mailbox,
         report: Report,
+        counts: Counter[str],
     ) -> None:
-        """Take what the calls need; `begin` brings the operations."""
-        self.late_answers = 0
-        """Answers that came after their question had been given up."""
+        """Take what the calls need; `begin` brings the operations.
+
+        ``late_answers`` counts answers that came after their question had been given up.
+        """
+        self._counts = counts
         self._caller = caller
         self._loop = caller.loop
         self._workers = caller.workers
@@ -152,7 +156,7 @@ class Guard:
             return None if late is None else arrived
         late = arrived.late
         if self._late.get(late.question) is not late:
-            self.late_answers += 1
+            self._counts["late_answers"] += 1
             return None
         if arrived.outcome.error is not None:
             answer: Given = self._raised(late.operation, arrived.outcome.error)

@@ -142,7 +142,7 @@ class InstanceHost:
             coroutine.close()
             raise ValueError(f"not a name: {name!r}")
         if self._mailbox.closed:
-            self._mailbox.ignored += 1
+            self._mailbox.ignore()
             coroutine.close()
             return
         try:

@@ -137,7 +137,9 @@ class Instance:
         """Takes back what `degrade` said."""
         self.fault = self._health.fault
         """Counts a fault that others noticed, such as a time-out."""
-        self._counts: Counter[str] = Counter()
+        self._counts = Counter(
+            dict.fromkeys(("ignored", "lost", "late_answers", "other_family", "panics"), 0)
+        )
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
         self._saver = Saver(overlay, self._health, tasks, changed)
@@ -242,11 +244,7 @@ class Instance:
     @property
     def counters(self) -> dict[str, int]:
         """Counts since the instance was made, by name."""
-        counts = self._counts.copy()
-        counts["faults"] = self._health.faults
-        if self._life is not None:
-            counts.update(self._life.counts())
-        return dict(counts)
+        return {**self._counts, "faults": self._health.faults}
 
     async def reload(self) -> None:
         """Have the plugin read its data again; what goes wrong is a fault."""
@@ -279,7 +277,6 @@ class Instance:
             if life is not None:
                 self._emit(InstanceStopped(self._place.overlay))
                 await life.end(reason)
-                self._counts.update(life.counts())
         if self._recovery is not None:
             await asyncio.wait({self._recovery})
         self._saver.end()
@@ -293,7 +290,7 @@ class Instance:
             raise InstanceFailed("the instance was stopped")
         settings = self._settings
         owner = _Owner(self._health, self._emit)
-        life = Life(self._place, self._shared, self._watchdog, owner)
+        life = Life(self._place, self._shared, self._watchdog, owner, self._counts)
         owner.save_wanted = lambda: self._saver.save_soon(life, self._settings.lookup_timeout)
         owner.panicked = lambda panic: self._panicked(life, panic)
         self._starting = life
@@ -303,7 +300,6 @@ class Instance:
             )
         except BaseException as exc:
             await life.end(reason)
-            self._counts.update(life.counts())
             if isinstance(exc, OperationFailed):
                 raise InstanceFailed(str(exc)) from exc
             raise
@@ -374,7 +370,6 @@ class Instance:
         self._emit(InstanceStopped(self._place.overlay))
         async with self._lock:
             await life.end(StopReason.FAULT)
-        self._counts.update(life.counts())
         while self._life is None:
             low, high = self._settings.restart_min, self._settings.restart_max
             delay = min(high, low * 2**self._attempt * random.uniform(1, 1.5))  # noqa: S311

@@ -1,6 +1,7 @@
 """Whether a plugin's answer keeps the contract: pure checks of what may be anything at all."""
 
 import enum
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -60,6 +61,7 @@ class Judge:
         kinds: DestinationKind,
         family: int | None,
         other_family: Callable[[Target], None],
+        counts: Counter[str],
     ) -> None:
         """Take the rules.
 
@@ -68,9 +70,9 @@ class Judge:
             kinds: what the encapsulation needs of a destination.
             family: 4 or 6, that of the overlay's listen address; None if it has none.
             other_family: is told each target that is good but for its address family, once.
+            counts: gets ``other_family``, how often there was such a target.
         """
-        self.other_family = 0
-        """How often a target of the other address family was given."""
+        self._counts = counts
         self.good: dict[Target, Target] = {}
         """Targets that were found to be good, as they are handed on: one object for each."""
         self._kinds = kinds
@@ -122,7 +124,7 @@ class Judge:
             raise AnswerFault(f"bad target: {exc}") from exc
         ip = target.ip
         if ip is not None and self._family is not None and ip.version != self._family:
-            self.other_family += 1
+            self._counts["other_family"] += 1
             if target not in self._named and len(self._named) < _MAX_NAMED:
                 self._named.add(target)
                 self._tell_other_family(target)

@@ -6,6 +6,7 @@
 What it says through its host takes effect from the moment when `start` has returned.
 """
 
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -29,7 +30,12 @@ class Life:
     """One object of a plugin."""
 
     def __init__(
-        self, place: Place, shared: SharedObjects, watchdog: Watchdog, owner: Owner
+        self,
+        place: Place,
+        shared: SharedObjects,
+        watchdog: Watchdog,
+        owner: Owner,
+        counts: Counter[str],
     ) -> None:
         """Take what the object is made for; `begin` makes it."""
         self.started = False
@@ -37,16 +43,17 @@ class Life:
         self._place = place
         self._owner = owner
         self._tasks = Tasks()
-        self.mailbox = Mailbox(lambda: self.exchange.deliver())
+        self.mailbox = Mailbox(lambda: self.exchange.deliver(), counts)
         self.judge = Judge(
             place.plugin,
             place.kinds,
             place.family,
             lambda target: owner.note("target is not of the underlay's family", target=str(target)),
+            counts,
         )
         self._caller = Caller(self._tasks, watchdog, self, owner, blocking=place.plugin.blocking)
-        self.guard = Guard(self._caller, self.judge, self.mailbox, owner)
-        self.exchange = Exchange(place.overlay, self.mailbox, self.guard, owner)
+        self.guard = Guard(self._caller, self.judge, self.mailbox, owner, counts)
+        self.exchange = Exchange(place.overlay, self.mailbox, self.guard, owner, counts)
         self._host = InstanceHost(place, self.mailbox, shared, self._spawn)
         self.operations = Operations(place, self._caller, self.judge, self.mailbox, owner)
 
@@ -113,15 +120,6 @@ class Life:
         """Whether the plugin was started and nothing has ended that."""
         return self.started and self.mailbox.panic is None
 
-    def counts(self) -> dict[str, int]:
-        """Return what was counted so far, by name."""
-        return {
-            "ignored": self.mailbox.ignored,
-            "lost": self.mailbox.lost,
-            "late_answers": self.guard.late_answers,
-            "other_family": self.judge.other_family,
-        }
-
     def abort(self) -> None:
         """Give up what is in progress, so that the end need not wait for it."""
         self._caller.abort()
@@ -144,7 +142,7 @@ class Life:
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Run a task that the plugin wants; on the loop."""
         if self.mailbox.closed:
-            self.mailbox.ignored += 1
+            self.mailbox.ignore()
             coroutine.close()
             return
         task = self._caller.watch(f"task {name}", coroutine)

@@ -10,7 +10,7 @@ an operation said can be taken before its answer goes out, however much others h
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -107,14 +107,19 @@ class Queue:
 class Mailbox:
     """What one instance says; made on the event loop, filled from any thread."""
 
-    def __init__(self, deliver: Callable[[], None], limit: int = MAX_SAID) -> None:
-        """Take what is called, on the loop, when there is something to take."""
+    def __init__(
+        self, deliver: Callable[[], None], counts: Counter[str], limit: int = MAX_SAID
+    ) -> None:
+        """Take what is called, on the loop, when there is something to take.
+
+        Args:
+            deliver: takes it.
+            counts: gets ``ignored`` (said after `close`) and ``lost`` (there was no place).
+            limit: how much may wait.
+        """
         self.panic: PanicSaid | None = None
         """That the instance gave up, whatever it did with the exception."""
-        self.ignored = 0
-        """Things said after `close`."""
-        self.lost = 0
-        """Things said for which there was no place."""
+        self._counts = counts
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self._ident = threading.get_ident()
@@ -212,14 +217,18 @@ class Mailbox:
             save, self._save = self._save, False
         return save
 
+    def ignore(self) -> None:
+        """Count something that was said too late."""
+        self._counts["ignored"] += 1
+
     def _may_say(self) -> bool:
         if self._closed:
-            self.ignored += 1
+            self.ignore()
         return not self._closed
 
     def _count(self, placed: bool) -> None:
         if not placed:
-            self.lost += 1
+            self._counts["lost"] += 1
         self._wake()
 
     def _wake(self) -> None:
