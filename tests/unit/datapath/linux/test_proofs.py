@@ -1,0 +1,118 @@
+"""What is proved before an overlay is said to work."""
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import cast
+
+import pytest
+
+from support.fake_kernel import FakeKernel
+from support.linux_host import make_link
+from varpd.datapath.base import DatapathError, DatapathErrorCode
+from varpd.datapath.linux import names, proofs, tables
+from varpd.datapath.linux.netlink import LocalAddress
+
+LINK = make_link(listen_ip="127.0.0.1")
+LOOPBACK = ip_address("127.0.0.1")
+
+
+@pytest.fixture
+def punt(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket on the loopback interface, at a port that needs no privilege."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.bind((str(LOOPBACK), 0))
+        opened.setblocking(False)
+        monkeypatch.setattr(names, "PUNT_PORT", opened.getsockname()[1])
+        yield opened
+
+
+def test_a_datagram_that_arrives_is_proof_whatever_else_is_there(punt: socket.socket) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        for _ in range(3):
+            other.sendto(b"something else", punt.getsockname())
+    proofs.prove_punt_path(punt, LOOPBACK, LINK)
+    assert punt.gettimeout() == 0.0
+    with pytest.raises(BlockingIOError):
+        punt.recv(100)
+
+
+class Leaky:
+    """A socket that loses the first datagram that comes."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self.inner = inner
+        self.lost = 0
+
+    def recv(self, size: int) -> bytes:
+        data = self.inner.recv(size)
+        if not self.lost:
+            self.lost += 1
+            return self.inner.recv(size)
+        return data
+
+    def gettimeout(self) -> float | None:
+        return self.inner.gettimeout()
+
+    def settimeout(self, timeout: float | None) -> None:
+        self.inner.settimeout(timeout)
+
+
+def test_one_that_does_not_arrive_is_sent_again(
+    punt: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "INTERVAL", 0.01)
+    leaky = Leaky(punt)
+    proofs.prove_punt_path(cast(socket.socket, leaky), LOOPBACK, LINK)
+    assert leaky.lost == 1
+
+
+def test_one_that_never_arrives_is_a_closed_path(
+    punt: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "PATIENCE", 0.02)
+    monkeypatch.setattr(proofs, "INTERVAL", 0.01)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+        elsewhere.bind((str(LOOPBACK), 0))
+        with pytest.raises(DatapathError) as refused:
+            proofs.prove_punt_path(elsewhere, LOOPBACK, LINK)
+    assert refused.value.code is DatapathErrorCode.PUNT_PATH_CLOSED
+
+
+def test_a_source_that_cannot_be_had_is_a_closed_path(punt: socket.socket) -> None:
+    with pytest.raises(DatapathError) as refused:
+        proofs.prove_punt_path(punt, LOOPBACK, make_link(listen_ip="203.0.113.1"))
+    assert refused.value.code is DatapathErrorCode.PUNT_PATH_CLOSED
+
+
+@pytest.fixture
+def addresses(monkeypatch: pytest.MonkeyPatch) -> set[LocalAddress]:
+    """The addresses of this host."""
+    found: set[LocalAddress] = set()
+    monkeypatch.setattr(tables, "local_addresses", lambda: found)
+    return found
+
+
+@pytest.mark.usefixtures("addresses")
+def test_an_address_of_this_host_will_do_and_another_will_not() -> None:
+    kernel = FakeKernel()
+    proofs.check_listen_address(kernel, make_link(listen_ip="192.0.2.1"))
+    with pytest.raises(DatapathError) as refused:
+        proofs.check_listen_address(kernel, make_link(listen_ip="192.0.2.2"))
+    assert refused.value.code is DatapathErrorCode.NO_SUCH_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("vrf", DatapathErrorCode.UNSUPPORTED), ("bridge", DatapathErrorCode.NO_SUCH_ADDRESS)],
+)
+def test_an_address_in_a_vrf_is_named(
+    addresses: set[LocalAddress], kind: str, code: DatapathErrorCode
+) -> None:
+    kernel = FakeKernel()
+    vrf = kernel.put("red", kind)
+    holder = kernel.put("eth1", "", master=vrf.index)
+    addresses.add(LocalAddress(holder.index, 24, ip_address("192.0.2.9").packed))
+    with pytest.raises(DatapathError) as refused:
+        proofs.check_listen_address(kernel, make_link(listen_ip="192.0.2.9"))
+    assert refused.value.code is code
