@@ -46,6 +46,12 @@ def test_twenty_lines_are_no_more_than_that() -> None:
     assert len(code_lines(TWENTY_LINES.read_text(encoding="utf-8"))) <= 20
 
 
+def test_the_guide_shows_the_twenty_lines_as_they_are() -> None:
+    guide = (EXAMPLES.parent / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+    assert f"```python\n{TWENTY_LINES.read_text(encoding='utf-8')}```" in guide
+
+
 def test_the_plugin_of_twenty_lines_registers() -> None:
     assert check_class(RackPlugin) is RackPlugin
 

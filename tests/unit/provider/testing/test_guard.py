@@ -1,6 +1,7 @@
 """Tests of the fake guard, by probes that go wrong in every way."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 from typing import Any
 
@@ -51,7 +52,7 @@ from varpd.provider import (
     Value,
 )
 from varpd.provider.testing.frames import frame_query, refresh_query
-from varpd.provider.testing.guard import MAX_STATE, FakeGuard
+from varpd.provider.testing.guard import MAX_STATE, MAX_THREADS, FakeGuard
 from varpd.provider.testing.host import FakeHost, Panicked, TargetSet
 
 SHORT = 0.02
@@ -179,6 +180,35 @@ async def test_a_thread_that_sleeps_for_ever_holds_up_nothing() -> None:
     assert await guard.lookup(frame_query(WEB)) == DROP
     await guard.stop()
     instance.release.set()
+
+
+async def test_a_blocking_plugin_is_asked_eight_times_at_once_and_no_more() -> None:
+    class Meeting(GoodProbe):
+        api_version = 1
+        blocking = True
+        barrier = threading.Barrier(MAX_THREADS, timeout=30)
+        inside = 0
+        most = 0
+        lock = threading.Lock()
+
+        def lookup(self, query: Query) -> Later[Answer]:
+            with self.lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            self.barrier.wait()
+            with self.lock:
+                self.inside -= 1
+            return self.where(query)
+
+    guard, instance, _ = await at_work(Meeting)
+    answers = await asyncio.gather(
+        *(guard.lookup(frame_query(WEB)) for _ in range(2 * MAX_THREADS))
+    )
+    await guard.stop()
+
+    assert answers == [ONE] * (2 * MAX_THREADS)
+    assert guard.faults == []
+    assert instance.most == MAX_THREADS
 
 
 async def test_open_questions_are_dropped_at_the_stop_and_no_fault() -> None:
