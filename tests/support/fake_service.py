@@ -111,6 +111,8 @@ class FakeService:
         """What every call raises, if set."""
         self.is_ready = True
         self.created: list[CreateOverlay] = []
+        self.create_degraded: str | None = None
+        """Why overlays work badly as soon as they are made, if set."""
 
     def add(
         self,
@@ -166,6 +168,8 @@ class FakeService:
             raise ControlError(
                 ErrorCode.MISSING, f"required properties are not set: {', '.join(missing)}"
             )
+        if self.create_degraded is not None:
+            overlay.causes = (CauseInfo("fault", self.create_degraded, "2026-01-02T03:04:05Z"),)
         self.table[request.name] = overlay
         return overlay.info()
 
