@@ -67,6 +67,13 @@ def test_a_known_message_is_read_and_written() -> None:
     assert DISCOVER.message_type == dhcpv4.MessageType.DISCOVER
 
 
+def test_the_message_types_are_numbered_as_in_rfc_2132() -> None:
+    names = ["DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM"]
+    assert [(kind.name, kind.value) for kind in dhcpv4.MessageType] == [
+        (name, number) for number, name in enumerate(names, start=1)
+    ]
+
+
 @given(messages)
 def test_what_is_written_is_read_back(message: dhcpv4.Message) -> None:
     assert dhcpv4.Message.parse(message.serialize()) == message
