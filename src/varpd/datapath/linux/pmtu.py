@@ -83,7 +83,12 @@ def _answer_ipv4(data: bytes, mtu: int) -> bytes | None:
     message += data[: min(size, room)]
     message[_CHECKSUM_AT] = checksum.internet_checksum(message).to_bytes(2, "big")
     return ipv4.Packet(
-        src=packet.dst, dst=packet.src, protocol=ICMP_PROTOCOL, payload=bytes(message), ttl=_TTL
+        src=packet.dst,
+        dst=packet.src,
+        protocol=ICMP_PROTOCOL,
+        payload=bytes(message),
+        ttl=_TTL,
+        dont_fragment=True,
     ).serialize()
 
 
