@@ -95,7 +95,7 @@ def load(directories: Sequence[Path] | None = None) -> Registry:
         directories: where to look besides distributions; `DEFAULT_DIRECTORY` unless given.
     """
     registry = Registry()
-    for entry_point, origin in _entry_points():
+    for entry_point, origin in _entry_points(registry):
         try:
             cls = entry_point.load()
         except KeyboardInterrupt:
@@ -111,17 +111,21 @@ def load(directories: Sequence[Path] | None = None) -> Registry:
     return registry
 
 
-def _entry_points() -> Iterator[tuple[metadata.EntryPoint, str]]:
+def _entry_points(registry: Registry) -> Iterator[tuple[metadata.EntryPoint, str]]:
     """Return the entry points of plugins and their origins: our own, then others by name."""
     found: dict[tuple[bool, str, str, str], tuple[metadata.EntryPoint, str]] = {}
     for distribution in metadata.distributions():
-        name = _normal(distribution.name or "")
-        for item in distribution.entry_points:
-            if item.group == GROUP:
-                key = (name != _OWN, name, item.name, item.value)
-                origin = f"{name} {distribution.version} ({item.value})"
-                # A distribution that is on the path twice counts once, as when it is imported.
-                found.setdefault(key, (item, origin))
+        try:
+            name = _normal(distribution.name)
+            origin = f"{name} {distribution.version}"
+            items = distribution.entry_points.select(group=GROUP)
+        except Exception as exc:
+            registry.refuse(str(distribution), Refusal.IMPORT_ERROR, _say(exc))
+            continue
+        for item in items:
+            key = (name != _OWN, name, item.name, item.value)
+            # A distribution that is on the path twice counts once, as when it is imported.
+            found.setdefault(key, (item, f"{origin} ({item.value})"))
     for key in sorted(found):
         yield found[key]
 
