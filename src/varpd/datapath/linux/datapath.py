@@ -1,16 +1,17 @@
 """The datapath of the Linux kernel: vxlan devices, bridges, a punt socket for each overlay.
 
-Four threads: the event loop, which reads punted frames and sends; the row writer; one for single
-requests to the kernel, in order; one for whole tables, which take seconds.
+Four threads: the event loop, which reads punted frames and sends; the row writer; and two that wait
+for the kernel, see `varpd.datapath.linux.threads`.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Final, ParamSpec, TypeVar, assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ from varpd.datapath.linux.monitor import Monitor
 from varpd.datapath.linux.opening import Made
 from varpd.datapath.linux.path_mtu import PathMtus
 from varpd.datapath.linux.send import Sender
+from varpd.datapath.linux.threads import KernelThreads
 from varpd.datapath.linux.turns import Turns
 from varpd.datapath.linux.writer import RowWriter
 from varpd.engine.commands import (
@@ -38,9 +40,6 @@ from varpd.engine.events import Event, FramesPunted, RowsRefused, UsageReported
 from varpd.engine.settings import Mode
 from varpd.net import vxlan
 from varpd.net.addresses import ZERO, IpAddress
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 NAME: Final = "linux"
 
@@ -60,17 +59,16 @@ class LinuxDatapath:
         """`sink` is called from the event loop, never from inside `apply`."""
         self._sink = sink
         self._overlays: dict[str, OpenOverlay] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        # What keeps two changes of one overlay apart.
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._turns = Turns(time.perf_counter)
-        self._requests = ThreadPoolExecutor(1, "kernel-requests")
-        self._tables = ThreadPoolExecutor(1, "kernel-tables")
-        self.monitor = Monitor(sink, self._tables)
+        self._threads = KernelThreads()
+        self.monitor = Monitor(sink, self._threads.tables)
         """Knows this host's addresses and guests' MACs."""
 
         self.writer = RowWriter(self._on_refused)
         """Writes the rows."""
 
-        self._kernel: Kernel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -87,7 +85,7 @@ class LinuxDatapath:
         """See `Datapath.start`."""
         self._loop = asyncio.get_running_loop()
         try:
-            self._kernel = await self._loop.run_in_executor(self._requests, Kernel)
+            await self._threads.start()
             self.writer.start()
             await self.monitor.start()
         except OSError as error:
@@ -96,21 +94,16 @@ class LinuxDatapath:
 
     async def stop(self) -> None:
         """See `Datapath.stop`."""
-        loop = asyncio.get_running_loop()
         # First of all, so that what was asked for is still done.
-        await loop.run_in_executor(self._tables, self.writer.stop)
+        await self._threads.at_length(self.writer.stop)
         for name in list(self._overlays):
             await self._let_go(name)
         self.monitor.stop()
-        if self._kernel is not None:
-            await loop.run_in_executor(self._requests, self._kernel.close)
-            self._kernel = None
-        for executor in (self._requests, self._tables):
-            executor.shutdown(wait=False)
+        await self._threads.stop()
 
     async def open(self, link: Link) -> LinkState:
         """See `Datapath.open`."""
-        async with self._lock(link.name):
+        async with self._locks[link.name]:
             old = self._overlays.get(link.name)
             if old is None or old.link != link:
                 if old is not None:
@@ -118,32 +111,35 @@ class LinuxDatapath:
                 undo = ExitStack()
                 try:
                     await self._make(link, undo)
-                except BaseException:
+                except BaseException as error:
+                    self.monitor.unwatch(link.name)
                     # In the kernel's thread, behind whatever it is still doing for us.
-                    await asyncio.shield(self._ask(undo.close))
+                    await asyncio.shield(self._threads.request(lambda _: undo.close()))
+                    if isinstance(error, OSError):
+                        raise refusals.refused(link.name, "carry its frames", error) from error
                     raise
             return await self._state(link.name)
 
     async def close(self, overlay: str) -> None:
         """See `Datapath.close`."""
-        async with self._lock(overlay):
+        async with self._locks[overlay]:
             found = self._overlays.get(overlay)
             await self._let_go(overlay)
-            _, device = await self._asked(links.find, overlay)
+            _, device = await self._threads.request(links.find, overlay)
             if device is not None:
-                await self._empty(device.index)
+                await self._threads.empty(device.index)
             port = vxlan.PORT if found is None else found.link.listen_port
-            await self._asked(opening.remove, overlay, port)
+            await self._threads.request(opening.remove, overlay, port)
 
     async def change(self, link: Link) -> LinkState:
         """See `Datapath.change`."""
-        async with self._lock(link.name):
+        async with self._locks[link.name]:
             found = self._overlays.get(link.name)
             if found is None:
                 raise _unknown(link.name)
             mtu = link.mtu or links.MTU
             try:
-                await self._asked(links.change_mtu, found.made.pair, mtu)
+                await self._threads.request(links.change_mtu, found.made.pair, mtu)
             except OSError as error:
                 raise refusals.refused(link.name, f"set the MTU to {mtu}", error) from error
             found.link = link
@@ -178,15 +174,15 @@ class LinuxDatapath:
     async def settle(self) -> None:
         """See `Datapath.settle`."""
         await asyncio.wrap_future(self.writer.settle())
-        await self._ask(_nothing)
+        await self._threads.request(_nothing)
 
     async def dump(self, overlay: str) -> list[Row]:
         """See `Datapath.dump`; takes seconds for 100,000 rows, and more than in proportion."""
         found = self._overlays.get(overlay)
         if found is None:
             return []
-        rows = await self._in(
-            self._tables, tables.read_rows, found.made.pair.device, found.link.listen_port
+        rows = await self._threads.at_length(
+            tables.read_rows, found.made.pair.device, found.link.listen_port
         )
         if found.link.mode is Mode.POINT:
             return rows
@@ -214,10 +210,12 @@ class LinuxDatapath:
 
     async def _make(self, link: Link, undo: ExitStack) -> None:
         loop = asyncio.get_running_loop()
-        made = await self._asked(opening.make, link, partial(self._deliver, link.name), undo)
+        made = await self._threads.request(
+            opening.make, link, partial(_deliver, self._sink, link.name), undo
+        )
         if made.pair.adopted:
-            await self._empty(made.pair.device)
-            await self._asked(opening.tidy, link, made)
+            await self._threads.empty(made.pair.device)
+            await self._threads.request(opening.tidy, link, made)
         sender = Sender(
             link.listen_ip,
             link.listen_port,
@@ -249,25 +247,15 @@ class LinuxDatapath:
         if punt is not None:
             punt.close()
 
-    async def _empty(self, device: int) -> None:
-        while await self._in(self._tables, tables.delete_slice, device):
-            pass
-
     async def _state(self, overlay: str) -> LinkState:
-        found = await self._asked(links.state, overlay)
+        found = await self._threads.request(links.state, overlay)
         if found is None:
             raise _unknown(overlay)
         return found
 
-    def _deliver(self, overlay: str, packets: list[bytes]) -> None:
-        self._sink(FramesPunted(overlay, packets))
-
     def _set_default(self, found: OpenOverlay, command: SetDefaultTarget) -> None:
-        if self._kernel is None:
-            return
-        done = self._requests.submit(
+        done = self._threads.submit(
             opening.set_default,
-            self._kernel,
             found.made.pair.device,
             found.link.listen_port,
             command.target,
@@ -297,24 +285,9 @@ class LinuxDatapath:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._sink, event)
 
-    def _lock(self, overlay: str) -> asyncio.Lock:
-        """Return what keeps two changes of one overlay apart."""
-        return self._locks.setdefault(overlay, asyncio.Lock())
 
-    def _ask(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._requests, job)
-
-    async def _asked(self, job: Callable[..., T], *arguments: object) -> T:
-        """Call `job` with the kernel in the thread for single requests."""
-        if self._kernel is None:
-            raise DatapathError(DatapathErrorCode.FAILED, "the datapath is not running")
-        return await self._ask(partial(job, self._kernel, *arguments))
-
-    @staticmethod
-    async def _in(executor: Executor, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(
-            executor, partial(job, *args, **kwargs)
-        )
+def _deliver(sink: Sink, overlay: str, packets: list[bytes]) -> None:
+    sink(FramesPunted(overlay, packets))
 
 
 def _inject(sender: Sender, frames: list[bytes]) -> None:
@@ -322,7 +295,7 @@ def _inject(sender: Sender, frames: list[bytes]) -> None:
         sender.inject(frame)
 
 
-def _nothing() -> None:
+def _nothing(kernel: Kernel) -> None:
     """Be the last in the queue of a thread."""
 
 
