@@ -8,7 +8,7 @@ from varpd.engine.inquiries import Inquiries
 from varpd.engine.overlay import CheckUse, ClearRefusals, EndHold, Overlay
 from varpd.engine.resolution import NEAR_END, RETRY_MIN, Resolution
 from varpd.engine.statements import REFUSED_RETRY
-from varpd.targets.entries import Entry, Negative, Valid, is_administrators
+from varpd.targets.entries import Entry, Negative, Valid, active, is_administrators
 
 ROOM_WANTED: Final = 0.02
 """The part of a table that is kept free, so that a new MAC need not wait for an eviction."""
@@ -115,7 +115,7 @@ class Aging:
         entry = overlay.entries.get(mac)
         if not isinstance(entry, Negative):
             return
-        holds = tuple((shape, until) for shape, until in entry.holds if until > now)
+        holds = active(entry.holds, now)
         if holds or entry.query is not None:
             overlay.put(mac, Negative(holds, entry.query))
         else:

@@ -13,11 +13,13 @@ from varpd.net.addresses import MacAddress
 from varpd.provider.answers import Answer, Drop, Proxy, Replicate, Target
 from varpd.provider.query import REFRESH, Query
 from varpd.targets.entries import (
+    Holds,
     Negative,
     Pending,
     Refreshing,
     Valid,
     Waiting,
+    active,
     hold,
     ticket_of,
     valid_of,
@@ -283,10 +285,7 @@ class Resolution:
                 and (not seconds or shape_of(overlay.query(mac, packet)) != shape)
             ]
             overlay.drop("plugin", len(packets) - len(others))
-        if holds:
-            overlay.put(mac, Negative(holds))
-        else:
-            overlay.forget(mac)
+        self._keep_holds(mac, holds, now)
         self._forwarding.frames(others, now, out)
 
     def _proxied(self, query: Query, answer: Proxy, now: float, out: list[Command]) -> None:
@@ -317,12 +316,17 @@ class Resolution:
             out.append(Note(overlay.name, "no answer to a refresh; the target stays", mac))
         elif isinstance(entry, Pending):
             self._drop_waiting(entry, "failed")
-            if entry.holds:
-                overlay.put(mac, Negative(entry.holds))
-            else:
-                overlay.forget(mac)
+            self._keep_holds(mac, entry.holds, now)
         elif isinstance(entry, Negative):
-            overlay.put(mac, Negative(entry.holds))
+            self._keep_holds(mac, entry.holds, now)
+
+    def _keep_holds(self, mac: bytes, holds: Holds, now: float) -> None:
+        """Leave of an entry only the shapes that are still held off."""
+        holds = active(holds, now)
+        if holds:
+            self._overlay.put(mac, Negative(holds))
+        else:
+            self._overlay.forget(mac)
 
     def _drop_waiting(self, entry: Pending, reason: str) -> None:
         self._overlay.shares.waiting.give(entry.waiting.size)

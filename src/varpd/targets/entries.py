@@ -179,7 +179,12 @@ def held(holds: Holds, shape: Shape, now: float) -> bool:
     return any(item == shape and now < until for item, until in holds)
 
 
+def active(holds: Holds, now: float) -> Holds:
+    """Return the holds that have not ended."""
+    return tuple((item, until) for item, until in holds if now < until)
+
+
 def hold(holds: Holds, shape: Shape, until: float, now: float) -> Holds:
     """Return `holds` with `shape` held until `until`, without those that have ended."""
-    others = [(item, end) for item, end in holds if item != shape and now < end]
+    others = [(item, end) for item, end in active(holds, now) if item != shape]
     return (*others[-(MAX_HOLDS - 1) :], (shape, until))

@@ -1,0 +1,181 @@
+"""What is said unasked."""
+
+from ipaddress import IPv4Address, IPv6Address
+
+from scapy.layers.inet6 import ICMPv6ND_NA
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+
+from support.script import HERE, OVERLAY, Script, mac, packet, target
+from varpd.engine.commands import (
+    Inject,
+    Install,
+    InstallReplicas,
+    Note,
+    RemoveRows,
+    ReportDatapath,
+    SetDefaultTarget,
+    StartLookups,
+)
+from varpd.engine.events import (
+    Announced,
+    DeadlinePassed,
+    DefaultTargetSet,
+    EntryDeleted,
+    EntrySet,
+    FramesPunted,
+    Invalidated,
+    LocalAddressesChanged,
+    LookupsAnswered,
+    MacsForgotten,
+    MacsLearned,
+    RowsRefused,
+    TableFlushed,
+    TargetsEnumerated,
+    TargetSet,
+)
+from varpd.net.addresses import MacAddress
+from varpd.provider.answers import Replicate
+
+A, B, C, GUEST = mac(1), mac(2), mac(3), mac(9)
+GROUP = MacAddress.parse("01:00:5e:00:00:05")
+
+
+def known(script: Script) -> dict[bytes, tuple[str, str]]:
+    return {view.mac: (view.state, view.origin) for view in script.engine.entries(OVERLAY)}
+
+
+def test_a_target_said_unasked_is_installed() -> None:
+    Script().when(TargetSet(OVERLAY, A, target(2)), then=[Install(OVERLAY, target(2), [A], [])])
+
+
+def test_an_invalidated_mac_loses_its_rows() -> None:
+    script = Script().when(TargetSet(OVERLAY, A, target(2)))
+    script.when(Invalidated(OVERLAY, A), then=[RemoveRows(OVERLAY, [A])])
+    script.when(Invalidated(OVERLAY, A), then=[])
+
+
+def test_the_administrators_word_is_above_the_plugins() -> None:
+    script = Script().when(EntrySet(OVERLAY, A, target(3)))
+    script.when(TargetSet(OVERLAY, A, target(2)), then=[])
+    script.when(Invalidated(OVERLAY, A), then=[])
+    script.when(TableFlushed(OVERLAY), then=[])
+    assert known(script) == {A: ("valid", "administrator")}
+    script.when(EntryDeleted(OVERLAY, A), then=[RemoveRows(OVERLAY, [A])])
+    assert known(script) == {}
+
+
+def test_an_entry_set_to_drop_takes_the_rows_away_and_what_waits() -> None:
+    script = Script().when(TargetSet(OVERLAY, A, target(2)))
+    script.when(EntrySet(OVERLAY, A, None), then=[RemoveRows(OVERLAY, [A])])
+    script.when(FramesPunted(OVERLAY, [packet(B, GUEST)]))
+    script.when(EntrySet(OVERLAY, B, None), then=[])
+    assert script.count("dropped.blocked") == 1
+    assert script.engine.waiting(OVERLAY) == 0
+
+
+def test_an_entry_that_the_administrator_sets_again_takes_the_place_of_drop() -> None:
+    script = Script().when(EntrySet(OVERLAY, A, None))
+    script.when(EntrySet(OVERLAY, A, target(2)), then=[Install(OVERLAY, target(2), [A], [])])
+
+
+def test_a_flush_removes_rows_at_once_and_asks_anew_for_what_frames_wait_for() -> None:
+    script = Script().when(TargetSet(OVERLAY, A, target(2))).when(TargetSet(OVERLAY, B, target(3)))
+    frame = packet(C, GUEST)
+    script.when(FramesPunted(OVERLAY, [frame]))
+    old = script.asked(StartLookups).queries
+    script.when(TableFlushed(OVERLAY))
+    assert script.asked(RemoveRows).macs == [A, B]
+    new = script.asked(StartLookups).queries
+    script.when(LookupsAnswered(OVERLAY, old, [target(2)]), then=[])
+    script.when(
+        LookupsAnswered(OVERLAY, new, [target(4)]),
+        then=[Install(OVERLAY, target(4), [C], [frame])],
+    )
+
+
+def test_a_flush_removes_the_rows_of_group_macs() -> None:
+    script = Script().when(FramesPunted(OVERLAY, [packet(GROUP, GUEST)]))
+    queries = script.asked(StartLookups).queries
+    script.when(LookupsAnswered(OVERLAY, queries, [Replicate.to(target(2))]))
+    script.when(TableFlushed(OVERLAY), then=[InstallReplicas(OVERLAY, GROUP, ())])
+
+
+def test_what_the_plugin_enumerates_is_installed_by_target() -> None:
+    script = Script().when(EntrySet(OVERLAY, B, None))
+    pairs = [(bytes(A), target(2)), (bytes(B), target(2)), (bytes(C), target(3))]
+    script.when(
+        TargetsEnumerated(OVERLAY, pairs),
+        then=[Install(OVERLAY, target(2), [A], []), Install(OVERLAY, target(3), [C], [])],
+    )
+
+
+def test_a_mac_that_becomes_local_loses_its_rows_and_gets_them_back_when_it_is_not() -> None:
+    script = Script().when(TargetSet(OVERLAY, A, target(2)))
+    both = frozenset({HERE, IPv4Address("192.0.2.2")})
+    script.when(LocalAddressesChanged(both), then=[RemoveRows(OVERLAY, [A])])
+    script.when(
+        LocalAddressesChanged(frozenset({HERE})), then=[Install(OVERLAY, target(2), [A], [])]
+    )
+
+
+def test_a_group_mac_leaves_out_a_target_that_becomes_local() -> None:
+    script = Script().when(FramesPunted(OVERLAY, [packet(GROUP, GUEST)]))
+    queries = script.asked(StartLookups).queries
+    script.when(LookupsAnswered(OVERLAY, queries, [Replicate.to(target(2), target(3))]))
+    script.when(
+        LocalAddressesChanged(frozenset({IPv4Address("192.0.2.2")})),
+        then=[InstallReplicas(OVERLAY, GROUP, (target(3),))],
+    )
+
+
+def test_a_mac_that_a_guest_sends_from_but_the_plugin_has_elsewhere_is_noted() -> None:
+    script = Script().when(MacsLearned(OVERLAY, [bytes(A)]), then=[])
+    script.when(TargetSet(OVERLAY, A, target(2)))
+    assert script.asked(Note).mac == A
+    assert script.count("claimed-elsewhere") == 1
+    script.when(MacsForgotten(OVERLAY, [bytes(A)]), then=[])
+    script.when(TargetSet(OVERLAY, A, target(3)), then=[Install(OVERLAY, target(3), [A], [])])
+    script.when(MacsLearned(OVERLAY, [bytes(A)]))
+    assert script.asked(Note).mac == A
+
+
+def test_refused_rows_degrade_the_overlay_and_are_tried_again_later() -> None:
+    script = Script().when(TargetSet(OVERLAY, A, target(2)))
+    script.when(RowsRefused(OVERLAY, [bytes(A)], "no space"))
+    assert "no space" in str(script.asked(ReportDatapath).message)
+    frame = packet(A, GUEST)
+    again = FramesPunted(OVERLAY, [frame])
+    script.when(again, then=[Install(OVERLAY, target(2), [], [frame])], after=9)
+    script.when(again, then=[Install(OVERLAY, target(2), [A], [frame])], after=2)
+    script.when(DeadlinePassed(), then=[ReportDatapath(OVERLAY, None)], after=20)
+
+
+def test_the_target_of_a_point_overlay_is_followed() -> None:
+    script = Script().when(
+        DefaultTargetSet(OVERLAY, target(2)), then=[SetDefaultTarget(OVERLAY, target(2))]
+    )
+    assert script.engine.default_target(OVERLAY) == target(2)
+
+
+def test_a_point_overlay_whose_target_becomes_this_host_is_degraded() -> None:
+    script = Script().when(DefaultTargetSet(OVERLAY, target(2)))
+    script.when(LocalAddressesChanged(frozenset({IPv4Address("192.0.2.2")})))
+    assert "this host" in str(script.asked(ReportDatapath).message)
+    script.when(LocalAddressesChanged(frozenset()), then=[ReportDatapath(OVERLAY, None)])
+
+
+def test_an_ipv4_address_is_announced_by_gratuitous_arp_with_its_tag() -> None:
+    script = Script().when(Announced(OVERLAY, bytes(A), IPv4Address("10.0.0.7"), 12, None))
+    (frame,) = script.asked(Inject).frames
+    seen = Ether(frame)
+    assert (seen.dst, seen.src, seen[Dot1Q].vlan) == ("ff:ff:ff:ff:ff:ff", str(A), 12)
+    assert (seen[ARP].op, seen[ARP].psrc, seen[ARP].pdst) == (1, "10.0.0.7", "10.0.0.7")
+
+
+def test_an_ipv6_address_is_announced_by_an_advertisement_to_whom_it_is_said() -> None:
+    script = Script().when(Announced(OVERLAY, bytes(A), IPv6Address("fd00::7"), None, bytes(B)))
+    (frame,) = script.asked(Inject).frames
+    seen = Ether(frame)
+    advertisement = seen[ICMPv6ND_NA]
+    assert (seen.dst, advertisement.tgt) == (str(B), "fd00::7")
+    assert (advertisement.R, advertisement.S, advertisement.O) == (0, 0, 1)
