@@ -43,6 +43,13 @@ def test_a_target_used_in_the_last_tenth_of_its_ttl_is_asked_for_anew() -> None:
     assert script.asked(StartLookups).queries[0].dst == A
 
 
+def test_a_target_that_was_looked_up_ends_with_its_ttl_too() -> None:
+    script = Script(ttl=100.0).when(FramesPunted(OVERLAY, [packet(A, GUEST)]))
+    queries = script.asked(StartLookups).queries
+    script.when(LookupsAnswered(OVERLAY, queries, [target(2)]))
+    script.when(DeadlinePassed(), then=[AskUsage(OVERLAY, [A])], after=90)
+
+
 def test_a_target_said_again_lives_its_ttl_from_then() -> None:
     script = Script(ttl=100.0).when(TargetSet(OVERLAY, A, target(2)))
     script.when(TargetSet(OVERLAY, A, target(2)), after=50)
