@@ -132,6 +132,18 @@ def test_a_barrier_runs_behind_all_that_was_asked_before_in_every_lane() -> None
     assert rows_before >= 2 * BATCH + 1
 
 
+def test_a_barrier_comes_before_what_was_asked_after_it() -> None:
+    waiting = lanes("blue")
+    barrier = Barrier(lambda: None)
+    waiting.put("blue", [mac(1)], ONE)
+    waiting.put_barrier(barrier)
+    waiting.put("blue", [mac(2)], ONE)
+
+    assert waiting.next_work() == Batch("blue", TABLE, {ONE: [mac(1)]}, [])
+    assert waiting.next_work() is barrier
+    assert waiting.next_work() == Batch("blue", TABLE, {ONE: [mac(2)]}, [])
+
+
 def test_a_barrier_of_one_overlay_does_not_wait_for_another() -> None:
     waiting = lanes("blue", "red")
     waiting.put("blue", [mac(number) for number in range(9 * BATCH)], ONE)
