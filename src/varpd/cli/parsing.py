@@ -12,7 +12,7 @@ import click
 VNETID_MAX: Final = (1 << 64) - 1
 """The largest that the plugin contract can hold; the encapsulation's limit is lower."""
 
-_VNETID: Final = re.compile(r"[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16}", re.ASCII)
+_VNETID: Final = re.compile(r"[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16}")
 
 
 class Vnetid(click.ParamType[int]):

@@ -21,6 +21,9 @@ from support.control_daemon import FakeDaemon
 from varpd.cli.main import VERBS, overlayadm
 from varpd.control.messages import ControlError, ErrorCode, TargetInfo
 
+# As an operator has it: output that goes elsewhere than to a terminal is buffered.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
 COMMAND = [sys.executable, "-c", "from varpd.cli.main import main; main()"]
 
 
@@ -31,7 +34,7 @@ def started(
     with subprocess.Popen(
         [*COMMAND, *arguments],
         text=True,
-        env=os.environ | {"VARPD_SOCKET": str(path)} | environment,
+        env=BUFFERED | {"VARPD_SOCKET": str(path)} | environment,
         stdout=stdout,
         stderr=subprocess.PIPE,
     ) as process:

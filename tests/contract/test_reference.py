@@ -1,0 +1,60 @@
+"""The reference pages say what there is: every verb and option, every route and code."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pytest
+
+from varpd.cli.exits import Exit
+from varpd.cli.main import VERBS, overlayadm
+from varpd.control.connection import Limits
+from varpd.control.messages import MAX_REQUEST, ErrorCode
+from varpd.control.routes import ROUTES, STATUS, Route
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+OVERLAYADM: Final = (DOCS / "overlayadm.md").read_text(encoding="utf-8")
+API: Final = (DOCS / "api.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    """Return what stands below a heading of the second level."""
+    return OVERLAYADM.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_of_a_verb_is_in_its_section(verb: str) -> None:
+    command = overlayadm.get_command(click.Context(overlayadm), verb)
+    assert command is not None
+    options = [
+        name
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for name in parameter.opts
+    ]
+    assert [name for name in options if f"`{name}" not in section(verb)] == []
+
+
+def test_every_exit_status_is_there() -> None:
+    assert [s for s in Exit if f"| {s.value} |" not in section("Exit status")] == []
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_route_is_there_with_its_status(route: Route[Any]) -> None:
+    lines = [line for line in API.splitlines() if f"| `{route.method} {route.path}` |" in line]
+    assert len(lines) == 1
+    assert str(route.status.value) in lines[0]
+
+
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code != ErrorCode.UNREACHABLE])
+def test_every_kind_of_error_is_there_with_its_status(code: ErrorCode) -> None:
+    (line,) = [line for line in API.splitlines() if line.startswith(f"| `{code.value}` |")]
+    assert str(STATUS[code].value) in line
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    assert MAX_REQUEST == 1 << 20
+    bounds = " ".join(API.partition("\n## Bounds\n")[2].split())
+    assert f"{Limits().body:.0f} seconds to come" in bounds
+    assert f"closed after {Limits().idle:.0f} seconds" in bounds
+    assert f"at most {Limits().connections} connections" in bounds
