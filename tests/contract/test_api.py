@@ -29,9 +29,15 @@ CHUNKED = (
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[FakeDaemon]:
-    limits = Limits(idle=1.0, body=0.3)
-    with tempfile.TemporaryDirectory() as directory, running(Path(directory), limits=limits) as it:
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory)) as it:
         it.service.add("web0")
+        yield it
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[FakeDaemon]:
+    """A daemon for those who keep it waiting."""
+    with running(tmp_path, limits=Limits(idle=0.5, body=0.3)) as it:
         yield it
 
 
@@ -224,19 +230,20 @@ def test_a_packed_body_is_not_unpacked(daemon: FakeDaemon) -> None:
 
 
 @pytest.mark.parametrize("part", [b"", b'{"name"'])
-def test_a_body_that_never_comes_whole_is_given_up(daemon: FakeDaemon, part: bytes) -> None:
+def test_a_body_that_never_comes_whole_is_given_up(impatient: FakeDaemon, part: bytes) -> None:
     raw = request("POST", "/v1/overlays").replace(b"Content-Length: 0", b"Content-Length: 50")
-    assert refused(daemon, raw + part)["status"] == 408
+    assert refused(impatient, raw + part)["status"] == 408
 
 
-def test_many_who_only_hold_the_line_keep_nobody_out_for_long(daemon: FakeDaemon) -> None:
+def test_many_who_only_hold_the_line_keep_nobody_out_for_long(impatient: FakeDaemon) -> None:
     with ExitStack() as stack:
         held = [
-            stack.enter_context(raw_http.connected(daemon.socket))
+            stack.enter_context(raw_http.connected(impatient.socket))
             for _ in range(Limits().connections)
         ]
         for line in held:
             assert raw_http.read_to_end(line) == b""
+    assert raw_http.exchange(impatient.socket, request("GET", "/healthz")).status == 200
 
 
 def test_requests_sent_in_one_go_are_all_answered(daemon: FakeDaemon) -> None:

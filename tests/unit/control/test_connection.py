@@ -54,7 +54,7 @@ def test_who_has_had_an_answer_may_ask_again(tmp_path: Path) -> None:
 
 def test_who_asks_no_more_is_put_out(tmp_path: Path) -> None:
     with (
-        running(tmp_path, limits=Limits(idle=0.2)) as daemon,
+        running(tmp_path, limits=Limits(idle=1.0)) as daemon,
         raw_http.connected(daemon.socket) as caller,
     ):
         caller.sendall(HEALTH)
