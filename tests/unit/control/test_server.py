@@ -124,11 +124,11 @@ def test_who_waits_to_be_asked_for_the_body_is_asked(tmp_path: Path, service: Fa
 
 
 @contextlib.asynccontextmanager
-async def in_this_loop(listener: Listener, service: FakeService) -> AsyncIterator[None]:
+async def in_this_loop(listener: Listener, service: FakeService) -> AsyncIterator[ControlServer]:
     server = ControlServer(service, Access.usual())
     await server.start(listener.socket)
     try:
-        yield
+        yield server
     finally:
         await server.stop()
 
@@ -199,6 +199,24 @@ def dechunked(body: bytes) -> list[bytes]:
         chunks.append(rest[: int(size, 16)])
         body = rest[int(size, 16) + 2 :]
     return chunks
+
+
+async def test_who_has_lost_the_right_is_refused_on_an_open_connection(
+    control_socket: Listener, service: FakeService
+) -> None:
+    async def ask() -> bytes:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: varpd\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readuntil(b"}")
+        return head.split()[1]
+
+    async with in_this_loop(control_socket, service) as server:
+        reader, writer = await asyncio.open_unix_connection(str(control_socket.path))
+        assert await ask() == b"200"
+        server.set_access(Access(changing_users=frozenset()))
+        assert await ask() == b"403"
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_stopping_closes_the_connections(
