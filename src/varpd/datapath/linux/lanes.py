@@ -75,7 +75,8 @@ Work = Batch | GroupChange | Barrier
 @dataclass(slots=True)
 class _Lane:
     table: Table
-    waiting: OrderedDict[bytes | Barrier, Wanted] = field(default_factory=OrderedDict)
+    waiting: OrderedDict[bytes, Wanted | Barrier] = field(default_factory=OrderedDict)
+    """By MAC; barriers by names of their own, which are longer."""
     groups: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
     """Destinations of group MACs as the kernel has them."""
 
@@ -87,6 +88,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         # Names of the lanes where something waits, the next one to serve first.
         self._turns: deque[str] = deque()
+        self._barriers = 0
 
     @property
     def busy(self) -> bool:
@@ -111,15 +113,15 @@ class Lanes:
         if lane.waiting:
             self._turns.remove(overlay)
         rows = 0
-        for key in lane.waiting:
-            if not isinstance(key, Barrier):
+        for wanted in lane.waiting.values():
+            if not isinstance(wanted, Barrier):
                 rows += 1
-            elif key.drop is not None:
-                key.drop()
+            elif wanted.drop is not None:
+                wanted.drop()
             else:
-                key.lanes -= 1
-                if key.lanes == 0:
-                    key.run()
+                wanted.lanes -= 1
+                if wanted.lanes == 0:
+                    wanted.run()
         return rows
 
     def put(self, overlay: str, macs: Sequence[bytes], wanted: Wanted) -> int:
@@ -150,11 +152,13 @@ class Lanes:
             return
         else:
             names = []
+        self._barriers += 1
+        name_of_barrier = b"barrier %d" % self._barriers
         for name in names:
             waiting = self._lanes[name].waiting
             if not waiting:
                 self._turns.append(name)
-            waiting[barrier] = None
+            waiting[name_of_barrier] = barrier
             barrier.lanes += 1
         if barrier.lanes == 0:
             barrier.run()
@@ -186,22 +190,23 @@ def _take(overlay: str, lane: _Lane) -> Work:
     installs: dict[Target, list[bytes]] = {}
     removals: list[bytes] = []
     waiting = lane.waiting
+    add = removals.append
+    before: object = None
     for taken in range(min(BATCH, len(waiting))):
         key, wanted = waiting.popitem(last=False)
-        if isinstance(key, Barrier) or isinstance(wanted, tuple):
-            if taken > 0:
+        # MACs of one target mostly stand together: only where they do not, there is more to see.
+        if wanted is not before:
+            if isinstance(wanted, Barrier | tuple):
+                if taken == 0:
+                    if isinstance(wanted, Barrier):
+                        return wanted
+                    return _group_change(overlay, lane, key, wanted)
                 waiting[key] = wanted
                 waiting.move_to_end(key, last=False)
                 break
-            if isinstance(key, Barrier):
-                return key
-            return _group_change(overlay, lane, key, wanted if isinstance(wanted, tuple) else ())
-        if wanted is None:
-            removals.append(key)
-        elif wanted in installs:
-            installs[wanted].append(key)
-        else:
-            installs[wanted] = [key]
+            add = (removals if wanted is None else installs.setdefault(wanted, [])).append
+            before = wanted
+        add(key)
     return Batch(overlay, lane.table, installs, removals)
 
 
