@@ -82,6 +82,10 @@ def test_a_message_is_cut_to_whole_characters(text: str) -> None:
     assert len(text.encode()) > MAX_MESSAGE or message == text
 
 
+def test_a_long_message_is_not_cut_within_a_character() -> None:
+    assert check_message("é" * 200) == "é" * 127
+
+
 def test_a_message_that_is_no_unicode_is_mended() -> None:
     assert check_message("a\ud800") == "a?"
 

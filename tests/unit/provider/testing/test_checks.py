@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from typing import Any, Self
 
 import pytest
+from blockbuster import BlockBuster
 
 from support.probes import (
     JUNK,
@@ -318,7 +319,10 @@ def test_a_plugin_that_mixes_up_questions_in_progress_fails() -> None:
     fails(checks.answers_at_once_as_one_by_one, Mixing, "several were asked at once")
 
 
-def test_a_plugin_that_blocks_the_loop_fails() -> None:
+def test_a_plugin_that_blocks_the_loop_fails(blockbuster: BlockBuster) -> None:
+    # The suite has to find it by itself, as it does for authors.
+    blockbuster.deactivate()
+
     class Sleepy(BlockingLoopProbe):
         seconds = 0.0
 
