@@ -45,7 +45,7 @@ TRANSITIONS: Final[dict[State | None, frozenset[State | None]]] = {
     None: frozenset({State.PENDING, State.VALID, State.BLOCKED}),
     State.PENDING: frozenset({State.PENDING, State.VALID, State.NEGATIVE, State.BLOCKED, None}),
     State.VALID: frozenset({State.VALID, State.REFRESHING, State.BLOCKED, None}),
-    State.REFRESHING: frozenset({State.VALID, State.BLOCKED, None}),
+    State.REFRESHING: frozenset({State.REFRESHING, State.VALID, State.BLOCKED, None}),
     State.NEGATIVE: frozenset({State.NEGATIVE, State.PENDING, State.VALID, State.BLOCKED, None}),
     State.BLOCKED: frozenset({State.BLOCKED, State.VALID, None}),
 }
