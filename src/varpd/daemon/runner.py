@@ -1,13 +1,13 @@
 """The one place that turns the wheel: events into the engine, its commands out to where they go.
 
 A turn begins with an event and ends when nothing is left to do because of it: what plugins answer
-plainly goes back into the engine within the turn, before the commands behind the question. What
+plainly goes back into the engine within the turn, once all that it had asked for has gone out. What
 is fed from inside a turn has a turn of its own afterwards, so nothing here recurses.
 """
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
 import structlog
@@ -120,39 +120,42 @@ class Runner:
         self._timer = self._armed = None
 
     def _turn(self, event: Event) -> None:
-        """Deal with an event and all that follows from it, depth first."""
+        """Deal with an event and all that follows from it.
+
+        What plugins answer is told to the engine only after all that it asked for before has gone
+        out: else the rows of an answer could be written ahead of an older command for the same MAC.
+        """
         for_datapath: list[DatapathCommand] = []
-        stack: list[Iterator[Command | Event]] = [iter((event,))]
-        while stack:
-            step = next(stack[-1], None)
-            if step is None:
-                stack.pop()
-                continue
-            match step:
-                case (
-                    commands.Install()
-                    | commands.InstallReplicas()
-                    | commands.RemoveRows()
-                    | commands.SetDefaultTarget()
-                    | commands.Resend()
-                    | commands.Inject()
-                    | commands.AskUsage()
-                ):
-                    for_datapath.append(step)
-                case commands.StartLookups() | commands.StartNeighbours() | commands.StartDhcp():
-                    # What is known goes out before the plugin takes its time.
-                    self._apply(for_datapath)
-                    for_datapath = []
-                    stack.append(iter(self._ask(step)))
-                case (
-                    commands.CancelQuestions()
-                    | commands.ReportFault()
-                    | commands.ReportDatapath()
-                    | commands.Note()
-                ):
-                    self._tell(step)
-                case _:
-                    stack.append(iter(self._handle(step)))
+        told: deque[Event] = deque((event,))
+        while told:
+            for command in self._handle(told.popleft()):
+                match command:
+                    case (
+                        commands.Install()
+                        | commands.InstallReplicas()
+                        | commands.RemoveRows()
+                        | commands.SetDefaultTarget()
+                        | commands.Resend()
+                        | commands.Inject()
+                        | commands.AskUsage()
+                    ):
+                        for_datapath.append(command)
+                    case (
+                        commands.StartLookups() | commands.StartNeighbours() | commands.StartDhcp()
+                    ):
+                        # What is known goes out before the plugin takes its time.
+                        self._apply(for_datapath)
+                        for_datapath = []
+                        told.extend(self._ask(command))
+                    case (
+                        commands.CancelQuestions()
+                        | commands.ReportFault()
+                        | commands.ReportDatapath()
+                        | commands.Note()
+                    ):
+                        self._tell(command)
+                    case _:
+                        assert_never(command)
         self._apply(for_datapath)
 
     def _handle(self, event: Event) -> list[Command]:

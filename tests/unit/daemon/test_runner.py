@@ -139,7 +139,7 @@ async def test_the_engine_is_told_the_time_of_the_loop(wheel: Wheel) -> None:
     assert before <= now <= asyncio.get_running_loop().time()
 
 
-async def test_a_plain_answer_is_dealt_with_before_the_next_command(wheel: Wheel) -> None:
+async def test_a_plain_answer_is_told_within_the_turn_but_behind_older_commands(wheel: Wheel) -> None:
     asked = query()
     before, between, after = resend(b"before"), resend(b"between"), resend(b"after")
     answer = events.LookupsAnswered("blue", [asked], [DROP])
@@ -154,7 +154,7 @@ async def test_a_plain_answer_is_dealt_with_before_the_next_command(wheel: Wheel
     wheel.runner.feed(PUNT)
 
     assert wheel.engine.events == [PUNT, answer]
-    assert wheel.datapath.batches == [[before], [between, after]]
+    assert wheel.datapath.batches == [[before], [after, between]]
 
 
 async def test_what_is_known_goes_out_before_the_plugin_is_asked(wheel: Wheel) -> None:
