@@ -10,13 +10,16 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final, Self
 
+from varpd.control.messages import GROUP
 from varpd.daemon import catalogue, log
 from varpd.daemon.loader import DEFAULT_DIRECTORY
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.engine.settings import Totals
+from varpd.net.addresses import IpAddress, parse_ip
 from varpd.provider.errors import PropertyInvalid
 from varpd.provider.properties import Property, Protection, Value, load
 
@@ -62,6 +65,12 @@ class Daemon:
     datapath: typing.Literal["linux", "memory"] = "linux"
     """What carries frames; ``memory`` carries none, for trying varpd and plugins out."""
 
+    memory_addresses: tuple[IpAddress, ...] = (
+        IPv4Address("192.0.2.1"),
+        IPv6Address("2001:db8::1"),
+    )
+    """With datapath ``memory``: the addresses of this host."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -71,7 +80,7 @@ class Access:
     members of `group` connect, whatever else is said here.
     """
 
-    group: str = "varpd"
+    group: str = GROUP
     """The group of the socket and its directory. A change needs a restart."""
 
     read_users: tuple[str, ...] = ()
@@ -83,7 +92,7 @@ class Access:
     change_users: tuple[str, ...] = ()
     """Users who may change overlays."""
 
-    change_groups: tuple[str, ...] = ("varpd",)
+    change_groups: tuple[str, ...] = (GROUP,)
     """Groups whose members may change overlays."""
 
 
@@ -271,6 +280,10 @@ def _convert(value: object, kind: object) -> object:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError("not a whole number above 0")
         return value
+    if kind == IpAddress:
+        if not isinstance(value, str):
+            raise ValueError("not an IP address in quotes")
+        return parse_ip(value)
     if kind is str or kind is Path:
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("not a text, or an empty one")

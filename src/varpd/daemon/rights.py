@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from varpd.control.access import ROOT, Access, group_id
+from varpd.control.messages import GROUP
 from varpd.daemon import config
 
 log = structlog.get_logger()
@@ -38,7 +39,9 @@ def _numbers(names: Iterable[str], find: Callable[[str], int | None]) -> frozens
     found: set[int] = set()
     for name in names:
         number = int(name) if name.isascii() and name.isdigit() else find(name)
-        if number is None:
+        if number is None and name == GROUP:
+            log.info("no such group on this host", name=name)  # the usual one need not be there
+        elif number is None:
             log.warning("no such user or group on this host", name=name)
         else:
             found.add(number)

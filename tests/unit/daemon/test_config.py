@@ -35,6 +35,7 @@ def test_every_key_can_be_set() -> None:
             log_level = "debug"
             log_format = "json"
             datapath = "memory"
+            memory_addresses = ["192.0.2.7"]
             [access]
             group = "net"
             read_users = ["alice"]
@@ -59,6 +60,7 @@ def test_every_key_can_be_set() -> None:
         log_level="debug",
         log_format="json",
         datapath="memory",
+        memory_addresses=(IPv4Address("192.0.2.7"),),
     )
     assert loaded.access == config.Access("net", ("alice",), ("staff",), ("1000",), ())
     assert loaded.totals.totals().lookups == 3000
@@ -82,6 +84,7 @@ def test_all_faults_are_told_at_once_each_with_its_path() -> None:
         sokket = "/run/x"
         state_dir = "relative"
         log_level = "loud"
+        memory_addresses = ["here"]
         [totals]
         waiting = 0
         lookups = true
@@ -102,6 +105,7 @@ def test_all_faults_are_told_at_once_each_with_its_path() -> None:
         "daemon.sokket",
         "daemon.state_dir",
         "daemon.log_level",
+        "daemon.memory_addresses",
         "totals.waiting",
         "totals.lookups",
         "access.read_users",

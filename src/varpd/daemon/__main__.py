@@ -1,0 +1,5 @@
+"""``python -m varpd.daemon`` is the command ``varpd``."""
+
+from varpd.daemon.main import main
+
+main()

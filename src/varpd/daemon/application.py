@@ -1,0 +1,151 @@
+"""The daemon put together: every part made once and handed to those that need it."""
+
+import asyncio
+import gc
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from varpd.control.server import ControlServer
+from varpd.daemon import catalogue, config, log, rights
+from varpd.daemon.creation import Surroundings
+from varpd.daemon.instance import Instance
+from varpd.daemon.loader import Registry
+from varpd.daemon.overlay import Plan
+from varpd.daemon.overlays import Overlays
+from varpd.daemon.runner import Runner
+from varpd.daemon.service import DaemonService
+from varpd.daemon.shared import SharedObjects
+from varpd.daemon.tasks import Tasks
+from varpd.daemon.watchdog import Watchdog
+from varpd.datapath.base import Datapath, Sink
+from varpd.engine.engine import Engine
+from varpd.provider.properties import Property
+
+SECRET_SIZE: Final = 16
+"""Bytes of the key that guests must not guess, by which their MACs share limits."""
+
+_log: Final = structlog.get_logger()
+
+
+DatapathMaker = Callable[[Sink], Datapath]
+
+
+def datapath_maker(section: config.Daemon) -> DatapathMaker:
+    """Return what makes the configured datapath; only that one is imported."""
+    if section.datapath == "memory":
+        from varpd.datapath.memory import MemoryDatapath, MemoryUnderlay
+
+        return lambda sink: MemoryDatapath(sink, MemoryUnderlay(), section.memory_addresses)
+    from varpd.datapath.linux.datapath import LinuxDatapath
+
+    return LinuxDatapath
+
+
+class Application:
+    """The daemon, from the listening socket to the overlays.
+
+    It is made and used inside the event loop.
+    """
+
+    def __init__(
+        self,
+        settings: config.Config,
+        registry: Registry,
+        make_datapath: DatapathMaker | None = None,
+    ) -> None:
+        """Take the configuration and the plugins.
+
+        Args:
+            settings: the configuration.
+            registry: the plugins.
+            make_datapath: makes the datapath; the configured one unless given.
+        """
+        self._config = settings
+        self._tasks = Tasks()
+        self._shared = SharedObjects()
+        self._watchdog = Watchdog()
+        engine = Engine(settings.totals.totals(), secrets.token_bytes(SECRET_SIZE))
+        make = make_datapath or datapath_maker(settings.daemon)
+        self._runner = Runner(engine, make, asyncio.get_running_loop())
+        datapath = self._runner.datapath
+        surroundings = Surroundings(
+            plugins=registry.plugins,
+            own=_own_properties(datapath.name),
+            defaults=settings.defaults,
+            datapath=datapath.name,
+            encapsulations=datapath.encapsulations,
+        )
+        self._overlays = Overlays(self._runner, surroundings, self._instance, self._tasks)
+        self._service = DaemonService(self._overlays, self._runner, engine, registry)
+        self._server = ControlServer(self._service, rights.access_of(settings.access))
+
+    @property
+    def service(self) -> DaemonService:
+        """What the control socket does."""
+        return self._service
+
+    @property
+    def datapath(self) -> Datapath:
+        """What carries frames."""
+        return self._runner.datapath
+
+    async def start(self, listening: socket.socket) -> None:
+        """Get ready, then answer on a listening control socket.
+
+        Raises:
+            DatapathError: it cannot work here.
+        """
+        await self._runner.datapath.start()
+        self._watchdog.start()
+        await self._server.start(listening)
+        self._service.open()
+        # What was made so far stays; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+
+    async def reload(self, settings: config.Config) -> None:
+        """Follow a new configuration as far as that goes, and have plugins read their data."""
+        left = config.restart_needed(self._config, settings)
+        if left:
+            _log.warning("changes that need a restart", keys=left)
+        self._config = settings
+        log.set_level(settings.daemon.log_level)
+        self._overlays.set_defaults(settings.defaults)
+        self._server.set_access(await asyncio.to_thread(rights.access_of, settings.access))
+        await self._overlays.reload()
+
+    async def stop(self) -> None:
+        """End everything: no more requests, overlays removed, datapath let go."""
+        self._service.close()
+        await self._server.stop()
+        await self._overlays.end()
+        await self._tasks.end()
+        self._watchdog.stop()
+        self._runner.close()
+        await self._runner.datapath.stop()
+
+    def _instance(self, plan: Plan) -> Instance:
+        return Instance(
+            plugin=plan.plugin,
+            overlay=plan.name,
+            vnetid=plan.vnetid,
+            encapsulation=plan.encapsulation,
+            local=plan.local(),
+            settings=plan.instance_settings(),
+            tasks=self._tasks,
+            emit=self._runner.feed,
+            shared=self._shared,
+            changed=lambda: None,
+            watchdog=self._watchdog,
+        )
+
+
+def _own_properties(datapath: str) -> tuple[Property, ...]:
+    if datapath != "linux":
+        return catalogue.declarations()
+    return catalogue.declarations(catalogue.default_targets(os.uname().release))
