@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -62,7 +63,7 @@ class Place:
     def running(self) -> Iterator[subprocess.Popen[str]]:
         """Run a daemon that answers; end it at the end, if it still runs."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.bind("")  # the kernel gives it an abstract name
+            manager.bind(f"\0varpd-test-{uuid.uuid4()}")
             manager.settimeout(DEADLINE)
             environment = os.environ | {"NOTIFY_SOCKET": "@" + manager.getsockname()[1:].decode()}
             with subprocess.Popen(

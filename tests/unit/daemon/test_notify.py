@@ -1,6 +1,7 @@
 """The messages to the service manager, with a real datagram socket in its place."""
 
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_stopping_and_status_are_said(manager: tuple[socket.socket, str]) -> Non
 
 def test_an_abstract_address_begins_with_an_at_sign() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind("")  # the kernel gives an abstract name
+        server.bind(f"\0varpd-test-{uuid.uuid4()}")
         server.settimeout(5)
         Notifier("@" + server.getsockname()[1:].decode()).status("here")
         assert server.recv(1024) == b"STATUS=here"
