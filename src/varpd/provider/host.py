@@ -137,11 +137,18 @@ class Host(Protocol):
         It begins at the loop's next turn, even before `start` has returned. At the stop it is
         cancelled after `stop` has returned, and in any case before `close`. An exception that
         leaves it is a fault of the instance. `name` is what logs call it.
+
+        Raises:
+            ValueError: `coroutine` is none, or `name` is empty.
         """
 
     def shared(self, key: str, factory: Callable[[], Shared]) -> Shared:
         """Return the one object that all instances of this plugin with the same `key` share.
 
         `factory` makes it for the first that asks; it is closed when the last of them is closed.
+
+        Raises:
+            ValueError: `key` is empty.
+            Unsupported: the instance is closed.
         """
         ...

@@ -1,6 +1,7 @@
 """A host without varpd behind it: it keeps what an instance says."""
 
 import asyncio
+import inspect
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -187,6 +188,11 @@ class FakeHost:
 
     def start_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """See `Host.start_task`; what is started before `run` begins with it."""
+        if not inspect.iscoroutine(coroutine):
+            raise ValueError(f"not a coroutine: {coroutine!r}")
+        if not name:
+            coroutine.close()
+            raise ValueError("a task needs a name")
         with self._lock:
             if self._stopping or self._closed:
                 self.ignored += 1
@@ -198,7 +204,11 @@ class FakeHost:
 
     def shared(self, key: str, factory: Callable[[], Shared]) -> Shared:
         """See `Host.shared`; nobody else shares it here."""
+        if not key:
+            raise ValueError("a shared object needs a key")
         with self._lock:
+            if self._closed:
+                raise Unsupported("the instance is closed; it shares nothing any more")
             if key not in self._shared:
                 self._shared[key] = factory()
             return self._shared[key]  # type: ignore[return-value]  # what this factory made

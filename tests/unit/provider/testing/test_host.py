@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import pytest
 
@@ -242,6 +243,24 @@ def test_what_is_shared_is_made_once_and_closed_at_the_end() -> None:
 
     host.closed()
     assert one.closed == 1
+    with pytest.raises(Unsupported):
+        host.shared("server", Connection)
+
+
+def test_what_is_shared_needs_a_key() -> None:
+    with pytest.raises(ValueError, match="key"):
+        FakeHost().shared("", Connection)
+
+
+def test_a_task_is_a_coroutine_with_a_name() -> None:
+    async def work() -> None:
+        raise AssertionError
+
+    no_coroutine: Any = work
+    with pytest.raises(ValueError, match="not a coroutine"):
+        FakeHost().start_task(no_coroutine, "work")
+    with pytest.raises(ValueError, match="name"):
+        FakeHost().start_task(work(), "")
 
 
 def test_the_log_keeps_its_lines() -> None:
