@@ -161,6 +161,7 @@ class Lab:
         self._show_logs = show_logs
         self._hosts: dict[str, Host] = {}
         self._identities: dict[str, Identity] = {}
+        self._files: dict[str, MappingFile] = {}
         self._stack = contextlib.ExitStack()
         self._directory = ""
 
@@ -247,15 +248,17 @@ class Lab:
         return self._stack.enter_context(guest)
 
     def mapping_file(self, name: str) -> MappingFile:
-        """Make a file for plugin `files`, without mappings yet."""
-        return MappingFile(self.directory / name)
+        """Return a file for plugin `files`, without mappings at first; a name is one file."""
+        if name not in self._files:
+            self._files[name] = MappingFile(self.directory / name)
+        return self._files[name]
 
     def files_overlay(
         self, name: str, vnetid: int, guests: Mapping[str, Host], *properties: str
     ) -> list[Guest]:
         """Make an overlay from a mapping file, and its guests.
 
-        The file is `lab.directory / "NAME.json"`, complete before anything else is made. The
+        The file is `lab.mapping_file("NAME.json")`, complete before anything else is made. The
         overlay is created on every host of the lab, also on those without guests.
         """
         file = self.mapping_file(f"{name}.json")

@@ -90,7 +90,8 @@ class Namespace:
 
     def command(self, *command: str) -> list[str]:
         """Return what has to be run to run `command` inside."""
-        return ["ip", "netns", "exec", self.name, *command]
+        # Not `ip netns exec`: that mounts /sys, which a container may not.
+        return ["nsenter", f"--net=/run/netns/{self.name}", "--", *command]
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `command` inside and return what it said."""
@@ -136,7 +137,13 @@ def connect(left: Namespace, left_name: str, right: Namespace, right_name: str) 
 
 def _run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     result = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=COMMAND_TIMEOUT
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT,
+        # Ctrl-C is for the test, which then removes what the command has made.
+        start_new_session=True,
     )
     if check and result.returncode != 0:
         raise AssertionError(f"{' '.join(command)}: {result.stderr or result.stdout}")

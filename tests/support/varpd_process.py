@@ -55,7 +55,11 @@ class VarpdProcess:
         """Start the daemon, and wait until it is ready unless told not to."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         if wait:
             self.wait_until_ready()
