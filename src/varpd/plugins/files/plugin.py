@@ -20,7 +20,6 @@ from varpd.provider import (
     PROXY_ARP,
     PROXY_DHCP,
     PROXY_NDP,
-    REFRESH,
     Answer,
     DestinationKind,
     DhcpAnswer,
@@ -34,7 +33,6 @@ from varpd.provider import (
     Query,
     StopReason,
     Target,
-    Unsupported,
     Value,
 )
 
@@ -43,8 +41,6 @@ CONFIG: Final = "files/config"
 MAX_ANNOUNCED: Final = 1_000
 """Addresses that have moved of which guests are told at once; more would flood them."""
 
-_IP: Final = DestinationKind.IP
-_IP_PORT: Final = DestinationKind.IP | DestinationKind.PORT
 _GROUP_BIT: Final = 0x01
 
 _BATCH: Final = 500
@@ -56,17 +52,10 @@ class FilesPlugin(DynamicPlugin):
 
     api_version = 1
     name = "files"
+    supplies = (DestinationKind.IP | DestinationKind.PORT, DestinationKind.IP)
 
     def __init__(self, host: Host, destination: DestinationKind) -> None:
-        """See `Plugin`; targets have an IP address and, if need be, a port.
-
-        Raises:
-            Unsupported: `destination` is anything else.
-        """
-        if destination not in (_IP, _IP_PORT):
-            raise Unsupported(
-                f"plugin files supplies {_IP_PORT} or {_IP}, the encapsulation needs {destination}"
-            )
+        """See `Plugin`."""
         super().__init__(host, destination)
         self._content = Content()
         # What `lookup` asks first, without a detour.
@@ -150,7 +139,7 @@ class FilesPlugin(DynamicPlugin):
         target = self._targets.get(query.key)
         if target is not None:
             return target
-        if not query.key[0] & _GROUP_BIT or query.cause is REFRESH:
+        if not query.key[0] & _GROUP_BIT:
             return DROP
         match query.ethertype:
             case EtherType.ARP:
