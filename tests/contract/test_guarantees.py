@@ -327,6 +327,8 @@ async def test_a_future_that_is_done_already_answers_after_deferred() -> None:
         question = query(WEB)
         assert stage.ask(question) == [DEFERRED]
         assert await stage.final(question) == ONE
+        answered = [event for event in stage.events if isinstance(event, LookupsAnswered)]
+        assert [event.answers for event in answered] == [[DEFERRED], [ONE]]
 
 
 async def test_what_a_future_brings_too_late_is_thrown_away() -> None:

@@ -57,6 +57,8 @@ def test_another_fault_begins_the_quiet_time_anew() -> None:
     degradation.fault("no idea", 5.0, 100.0)
     degradation.good()
     degradation.fault("none again", 12.0, 107.0)
-    assert not degradation.advance(5.0 + FAULT_QUIET)
+    assert degradation.waits_for_good
+    assert not degradation.advance(1_000.0)
     degradation.good()
+    assert not degradation.advance(5.0 + FAULT_QUIET)
     assert degradation.advance(12.0 + FAULT_QUIET)

@@ -1,8 +1,10 @@
 """Questions and what comes back: one order, few events, a bounded lot a turn."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from support.instances import OVERLAY, query, until
@@ -99,6 +101,27 @@ async def test_answers_that_come_together_share_one_event() -> None:
     answered = bench.owner.events[0]
     assert isinstance(answered, LookupsAnswered)
     assert answered.queries == questions
+
+
+async def test_answers_share_no_event_with_something_between_them() -> None:
+    futures: list[Future[object]] = []
+
+    def lookup(_: Any) -> object:
+        futures.append(Future())
+        return futures[-1]
+
+    bench = Bench(lookup)
+    bench.ask(query(WEB), query(WEB))
+
+    def answer() -> None:
+        futures[0].set_result(ONE)
+        bench.mailbox.put(ANNOUNCED)
+        futures[1].set_result(TWO)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    await until(lambda: len(bench.owner.events) == 3)
+    assert bench.owner.events[1] == ANNOUNCED
 
 
 async def test_conditions_and_wishes_reach_the_owner() -> None:

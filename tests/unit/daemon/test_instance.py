@@ -118,6 +118,30 @@ async def test_a_stop_does_not_wait_for_a_property_that_is_never_done() -> None:
     assert stage.plugin.calls[-2:] == ["stop shutdown", "close"]
 
 
+async def test_a_panic_gives_up_a_property_that_is_never_done() -> None:
+    class Probe(probes.GoodProbe):
+        api_version = 1
+
+        def set_property(self, name: str, value: Any) -> Any:
+            return asyncio.Event().wait() if value == 66 else super().set_property(name, value)
+
+        async def lookup(self, query: Any) -> Any:
+            self.host.panic("enough")
+
+    async with running(Probe) as stage:
+
+        async def set_it() -> None:
+            with pytest.raises(InstanceFailed):
+                await stage.instance.set_properties({"probe/weight": 66})
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(set_it())
+            await asyncio.sleep(0)
+            stage.ask(query(WEB))
+        await until(lambda: stage.events.count(InstanceStarted(OVERLAY)) == 2)
+        assert stage.plugin.get_property("probe/weight") == 1
+
+
 class Mortal(probes.GoodProbe):
     """Panics when it is told to; the class says what the next object does."""
 

@@ -115,6 +115,7 @@ async def test_its_tasks_run_until_after_stop_and_before_close() -> None:
     plugin = bench.plugin
     await bench.life.end(StopReason.DELETED)
     assert plugin.calls[-3:] == ["stop deleted", "task ended", "close"]
+    assert bench.owner.faults == []
 
 
 async def test_a_task_that_fails_is_a_fault() -> None:

@@ -128,6 +128,8 @@ async def test_several_properties_are_set_all_or_none(value: int, error: type[Ex
         )
     assert plugin.get_property("probe/site") == "north"
     assert plugin.get_property("probe/shard") is None
+    # North, south, north again; and the one that failed half done, set and taken back.
+    assert plugin.calls.count("set_property") == (5 if error is OperationFailed else 3)
 
 
 async def test_default_is_a_target_or_nowhere_and_anything_else_a_fault() -> None:
