@@ -11,8 +11,10 @@ called from the event loop, later, and never from inside `apply`. `settle` waits
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, assert_never
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
 
 from varpd.datapath.base import (
     DatapathError,
@@ -24,17 +26,8 @@ from varpd.datapath.base import (
 )
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port
-from varpd.engine.commands import (
-    AskUsage,
-    DatapathCommand,
-    Inject,
-    Install,
-    InstallReplicas,
-    RemoveRows,
-    Resend,
-    SetDefaultTarget,
-)
-from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged, UsageReported
+from varpd.engine.commands import DatapathCommand
+from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged
 from varpd.net.addresses import IpAddress
 from varpd.net.decode import DecodeError
 from varpd.provider.answers import Target
@@ -125,11 +118,15 @@ class MemoryDatapath:
         """See `Datapath.open`."""
         found = self._bridges.get(link.name)
         if found is None or found.link != link or not self._running:
-            self._check(link)
+            if not self._running:
+                raise _refused(link.name, DatapathErrorCode.FAILED, "the datapath is not running")
+            _check(link, self._addresses, self._bridges)
             ports = {} if found is None else found.ports
             self._remove(link.name)
-            if not self._shared(link.listen_ip, link.listen_port):
-                self._underlay.attach(link.listen_ip, link.listen_port, self._receive)
+            if not _listens(self._bridges, link.listen_ip, link.listen_port):
+                self._underlay.attach(
+                    link.listen_ip, link.listen_port, partial(_receive, self._bridges)
+                )
             bridge = MemoryBridge(
                 link, ports, self._underlay.send, self._tell, self.refuse, self._clock
             )
@@ -151,7 +148,7 @@ class MemoryDatapath:
         for command in commands:
             bridge = self._bridges.get(command.overlay)
             if bridge is not None and self._running:
-                self._do(bridge, command)
+                bridge.do(command)
 
     async def settle(self) -> None:
         """See `Datapath.settle`; the events have been given to the sink, too."""
@@ -189,79 +186,12 @@ class MemoryDatapath:
         self._addresses = frozenset(addresses)
         self._tell(LocalAddressesChanged(self._addresses))
 
-    def _do(self, bridge: MemoryBridge, command: DatapathCommand) -> None:
-        match command:
-            case Install(_, target, macs, packets):
-                bridge.install(target, macs)
-                self._send(target, packets)
-            case InstallReplicas(_, mac, targets):
-                bridge.install_replicas(mac, targets)
-            case RemoveRows(_, macs):
-                bridge.remove(macs)
-            case SetDefaultTarget(_, target):
-                bridge.default = target
-            case Resend(_, target, packets):
-                self._send(target, packets)
-            case Inject(_, frames):
-                for frame in frames:
-                    bridge.from_tunnel(frame)
-            case AskUsage(overlay, macs):
-                self._tell(UsageReported(overlay, macs, bridge.usage(macs)))
-            case _:
-                assert_never(command)
-
-    def _send(self, target: Target, packets: Sequence[bytes]) -> None:
-        for packet in packets:
-            self._underlay.send(target, packet)
-
-    def _receive(self, packet: bytes) -> None:
-        """Take what came from the underlay to any of our addresses."""
-        for bridge in list(self._bridges.values()):
-            encapsulation = ENCAPSULATIONS[bridge.link.encapsulation]
-            try:
-                vnetid = encapsulation.vnetid_of(packet)
-            except DecodeError:
-                continue
-            if vnetid == bridge.link.vnetid:
-                bridge.from_tunnel(packet[encapsulation.header_size :])
-                return
-
-    def _check(self, link: Link) -> None:
-        def refuse(code: DatapathErrorCode, why: str) -> DatapathError:
-            return DatapathError(code, f"{link.name}: {why}")
-
-        if not self._running:
-            raise refuse(DatapathErrorCode.FAILED, "the datapath is not running")
-        if link.encapsulation not in ENCAPSULATIONS:
-            raise refuse(DatapathErrorCode.UNSUPPORTED, f"no encapsulation {link.encapsulation}")
-        if link.listen_ip not in self._addresses:
-            raise refuse(
-                DatapathErrorCode.NO_SUCH_ADDRESS,
-                f"{link.listen_ip} is not an address of this host",
-            )
-        for name, bridge in self._bridges.items():
-            other = bridge.link
-            if name != link.name and (other.vnetid, other.listen_port) == (
-                link.vnetid,
-                link.listen_port,
-            ):
-                raise refuse(
-                    DatapathErrorCode.VNETID_TAKEN, f"{name} has vnetid {link.vnetid} already"
-                )
-
-    def _shared(self, ip: IpAddress, port: int) -> bool:
-        """Return whether an open overlay receives at an address and port."""
-        return any(
-            (bridge.link.listen_ip, bridge.link.listen_port) == (ip, port)
-            for bridge in self._bridges.values()
-        )
-
     def _remove(self, overlay: str) -> None:
         bridge = self._bridges.pop(overlay, None)
         if bridge is not None:
             bridge.end()
             at = bridge.link.listen_ip, bridge.link.listen_port
-            if not self._shared(*at):
+            if not _listens(self._bridges, *at):
                 self._underlay.detach(*at)
 
     def _found(self, overlay: str) -> MemoryBridge:
@@ -280,3 +210,53 @@ class MemoryDatapath:
     def _give(self) -> None:
         if self._events:
             self._sink(self._events.popleft())
+
+
+def _receive(bridges: Mapping[str, MemoryBridge], packet: bytes) -> None:
+    """Take what came from the underlay to an address of ours."""
+    for bridge in list(bridges.values()):
+        encapsulation = ENCAPSULATIONS[bridge.link.encapsulation]
+        with suppress(DecodeError):
+            if encapsulation.vnetid_of(packet) == bridge.link.vnetid:
+                bridge.from_tunnel(packet[encapsulation.header_size :])
+                return
+
+
+def _listens(bridges: Mapping[str, MemoryBridge], ip: IpAddress, port: int) -> bool:
+    """Return whether an open overlay receives at an address and port."""
+    return any(
+        (bridge.link.listen_ip, bridge.link.listen_port) == (ip, port)
+        for bridge in bridges.values()
+    )
+
+
+def _check(
+    link: Link, addresses: frozenset[IpAddress], bridges: Mapping[str, MemoryBridge]
+) -> None:
+    """Refuse an overlay that the kernel would refuse.
+
+    Raises:
+        DatapathError: it cannot be made.
+    """
+    if link.encapsulation not in ENCAPSULATIONS:
+        raise _refused(
+            link.name, DatapathErrorCode.UNSUPPORTED, f"no encapsulation {link.encapsulation}"
+        )
+    if link.listen_ip not in addresses:
+        raise _refused(
+            link.name,
+            DatapathErrorCode.NO_SUCH_ADDRESS,
+            f"{link.listen_ip} is not an address of this host",
+        )
+    wanted = link.vnetid, link.listen_port
+    for name, bridge in bridges.items():
+        if name != link.name and (bridge.link.vnetid, bridge.link.listen_port) == wanted:
+            raise _refused(
+                link.name,
+                DatapathErrorCode.VNETID_TAKEN,
+                f"{name} has vnetid {link.vnetid} already",
+            )
+
+
+def _refused(overlay: str, code: DatapathErrorCode, why: str) -> DatapathError:
+    return DatapathError(code, f"{overlay}: {why}")

@@ -11,11 +11,28 @@ What it does with a frame is what the Linux kernel does with bridge and vxlan as
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from varpd.datapath.base import Link, LinkState, Row
 from varpd.datapath.encapsulation import ENCAPSULATIONS
-from varpd.engine.events import Event, FramesPunted, MacsForgotten, MacsLearned, RowsRefused
+from varpd.engine.commands import (
+    AskUsage,
+    DatapathCommand,
+    Inject,
+    Install,
+    InstallReplicas,
+    RemoveRows,
+    Resend,
+    SetDefaultTarget,
+)
+from varpd.engine.events import (
+    Event,
+    FramesPunted,
+    MacsForgotten,
+    MacsLearned,
+    RowsRefused,
+    UsageReported,
+)
 from varpd.engine.settings import Mode
 from varpd.net.addresses import MAC_SIZE, ZERO
 from varpd.provider.answers import Target
@@ -108,6 +125,28 @@ class MemoryBridge:
         for port in self.ports.values():
             port.bridge = None
 
+    def do(self, command: DatapathCommand) -> None:
+        """Do what the engine asks for."""
+        match command:
+            case Install(_, target, macs, packets):
+                self.install(target, macs)
+                self._send_all(target, packets)
+            case InstallReplicas(_, mac, targets):
+                self.install_replicas(mac, targets)
+            case RemoveRows(_, macs):
+                self.remove(macs)
+            case SetDefaultTarget(_, target):
+                self.default = target
+            case Resend(_, target, packets):
+                self._send_all(target, packets)
+            case Inject(_, frames):
+                for frame in frames:
+                    self.from_tunnel(frame)
+            case AskUsage(overlay, macs):
+                self._tell(UsageReported(overlay, macs, self.usage(macs)))
+            case _:
+                assert_never(command)
+
     def install(self, target: Target, macs: Sequence[bytes]) -> None:
         """Write rows."""
         self._forget(macs)
@@ -196,6 +235,10 @@ class MemoryBridge:
             return
         self._used[dst] = self._clock()
         for target in targets:
+            self._send(target, packet)
+
+    def _send_all(self, target: Target, packets: Sequence[bytes]) -> None:
+        for packet in packets:
             self._send(target, packet)
 
     def _flood(self, frame: bytes, source: Port | None) -> None:

@@ -134,7 +134,7 @@ def test_a_row_whose_other_half_somebody_deleted_is_removed(bench: Bench, half: 
     bench.remove(1)
 
     assert bench.macs("self") == bench.macs("master") == set()
-    assert bench.writer.not_removed == 0
+    assert bench.writer.counters.not_removed == 0
 
 
 def test_the_destinations_of_a_group_mac_are_in_the_devices_table_alone(bench: Bench) -> None:
@@ -161,7 +161,7 @@ def test_rows_of_a_device_that_is_gone_are_written_off_in_silence(bench: Bench) 
     bench.install(ONE, 1)
     bench.remove(1)
     bench.replicate(ONE)
-    assert (bench.refused, bench.writer.not_removed) == ([], 0)
+    assert (bench.refused, bench.writer.counters.not_removed) == ([], 0)
 
 
 def test_an_overlay_without_a_bridge_has_rows_in_its_device_alone(bench: Bench) -> None:
@@ -175,4 +175,4 @@ def test_many_rows_end_up_in_both_tables(bench: Bench) -> None:
     numbers = range(20 * BATCH)
     bench.install(ONE, *numbers)
     assert bench.macs("self") == bench.macs("master") == {text(number) for number in numbers}
-    assert bench.writer.written == 20 * BATCH
+    assert bench.writer.counters.written == 20 * BATCH

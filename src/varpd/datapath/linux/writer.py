@@ -3,30 +3,22 @@
 A write waits for the kernel's RTNL lock, for half a second while somebody deletes a namespace. So
 the event loop never writes: it appends to a queue, which takes no time, and the thread works it
 off, `lanes.BATCH` messages a send, the overlays in turn.
-
-No acknowledgement is asked for. The kernel has handled all messages when `send` returns, and the
-answers to those that it refused are then in the socket: reading until there is none tells that
-all others were accepted. A refused row is removed from both tables, since one of them may have
-taken it, and reported. A removed row that was not there is no error, nor is anything of a device
-that is gone: whoever deleted it deleted its rows.
 """
 
 import contextlib
-import errno
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from varpd.datapath.linux import rows
-from varpd.datapath.linux.lanes import BATCH, Barrier, Batch, GroupChange, Lanes, Wanted, Work
-from varpd.datapath.linux.rows import Reply, Table
+from varpd.datapath.linux.lanes import Barrier, Batch, GroupChange, Lanes, Wanted, Work
+from varpd.datapath.linux.row_session import RowCounters, RowSession, RowSocket, open_row_socket
+from varpd.datapath.linux.rows import Table
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
 from varpd.engine.settings import Totals
 
@@ -38,12 +30,6 @@ at once, and what is longer is a runaway. Removals are always taken: one that is
 row that sends frames to the wrong place, and there are no more of them than rows.
 """
 
-STALL: Final = 0.05
-"""Seconds from which on a send counts as a stall: somebody holds the kernel's RTNL lock."""
-
-_SOL_NETLINK: Final = 270
-_NETLINK_EXT_ACK: Final = 11
-_RECEIVE_SIZE: Final = 65536
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -51,39 +37,6 @@ _log = structlog.get_logger(__name__)
 
 def _nobody(overlay: str, macs: list[bytes], error: str) -> None:
     """Take no notice of refused rows."""
-
-
-class RowSocket(Protocol):
-    """What the writer needs of a netlink socket, which must not block when it is read."""
-
-    def send(self, data: bytes, /) -> int:
-        """Have the kernel handle messages."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Return answers, or raise `BlockingIOError`."""
-
-    def close(self) -> None:
-        """Give it back."""
-
-
-def open_row_socket() -> RowSocket:
-    """Return a netlink socket of the calling thread's network namespace.
-
-    Raises:
-        OSError: there is none to be had.
-    """
-    netlink = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-    )
-    try:
-        netlink.setblocking(False)
-        netlink.bind((0, 0))
-        # The reason in words. NETLINK_CAP_ACK stays off: the refused message must be in the answer.
-        netlink.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
-    except BaseException:
-        netlink.close()
-        raise
-    return netlink
 
 
 class RowWriter:
@@ -101,16 +54,8 @@ class RowWriter:
     ) -> None:
         """`on_refused(overlay, macs, error)` is called from the thread; so is `clock`."""
         self.on_refused = on_refused
-        self.written = 0
-        """Rows written since the start."""
-        self.removed = 0
-        """Rows that were to be removed and are gone."""
-        self.refused = 0
-        """Rows that the kernel, or the full queue, refused."""
-        self.not_removed = 0
-        """Rows that the kernel did not remove, for a reason other than that they were not there."""
-        self.stalls = 0
-        """Sends that took longer than `STALL`."""
+        self.counters = RowCounters()
+        """What became of the rows."""
         self._bound = queue_rows
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lanes = Lanes()
@@ -120,7 +65,7 @@ class RowWriter:
         self._stopped = False
         self._open_socket = open_socket
         self._clock = clock
-        self._socket: RowSocket | None = None
+        self._session: RowSession | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -134,8 +79,11 @@ class RowWriter:
         Raises:
             OSError: there is no netlink socket to be had.
         """
-        self._socket = self._open_socket()
-        self._thread = threading.Thread(target=self._run, name="row-writer", daemon=True)
+        session = RowSession(self._open_socket(), self.counters, self._report, self._clock)
+        self._session = session
+        self._thread = threading.Thread(
+            target=self._run, args=(session,), name="row-writer", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -145,9 +93,9 @@ class RowWriter:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def open(self, overlay: str, vx_ifindex: int, mac_master: bool = True) -> None:
         """Write an overlay's rows from now on: to its tunnel device, and to that one's bridge."""
@@ -191,13 +139,24 @@ class RowWriter:
         return done
 
     def usage(self, overlay: str, macs: Sequence[bytes]) -> Future[list[float | None]]:
-        """Ask for each row how many seconds ago it carried a frame; None: there is no row."""
+        """Ask for each row how many seconds ago it carried a frame; None: there is no row.
+
+        The future fails with OSError if the kernel's answers were lost.
+        """
         done: Future[list[float | None]] = Future()
         unknown: list[float | None] = [None] * len(macs)
 
         def ask() -> None:
-            table = self._lanes.table(overlay)
-            _resolve(done, unknown if table is None else self._read_usage(table, macs))
+            table, session = self._lanes.table(overlay), self._session
+            if table is None or session is None:
+                _resolve(done, unknown)
+                return
+            try:
+                idle = session.usage(table, macs)
+            except OSError as error:
+                done.set_exception(error)
+            else:
+                _resolve(done, idle)
 
         barrier = Barrier(ask, drop=lambda: _resolve(done, unknown))
         self._ask_for(done, lambda: self._lanes.put_barrier(barrier, overlay), unknown)
@@ -211,6 +170,7 @@ class RowWriter:
         def put() -> None:
             self._finished += self._lanes.put(overlay, macs, wanted)
             if refused:
+                self.counters.refused += len(macs)
                 self._report(overlay, macs, "the row writer's queue is full")
 
         self._submitted += len(macs)
@@ -226,14 +186,17 @@ class RowWriter:
         else:
             self._requests.put(request)
 
-    def _run(self) -> None:
+    def _report(self, overlay: str, macs: list[bytes], error: str) -> None:
+        self.on_refused(overlay, macs, error)
+
+    def _run(self, session: RowSession) -> None:
         running = True
         while running or self._lanes.busy:
             # With rows at hand only what is asked already is taken in, else the thread sleeps.
             running = self._take_requests(wait=not self._lanes.busy) and running
             work = self._lanes.next_work()
             if work is not None:
-                self._guarded(partial(self._do, work))
+                self._guarded(partial(self._do, session, work))
 
     def _take_requests(self, wait: bool) -> bool:
         """Take in what is asked; return whether the writer goes on after that."""
@@ -251,137 +214,17 @@ class RowWriter:
         except Exception:
             _log.exception("row writer failed")
 
-    def _do(self, work: Work) -> None:
+    def _do(self, session: RowSession, work: Work) -> None:
         match work:
             case Barrier():
                 work.run()
             case Batch():
                 self._finished += work.size
-                self._write(work)
+                session.write(work)
             case GroupChange():
                 self._finished += 1
-                self._change_group(work)
-
-    def _write(self, batch: Batch) -> None:
-        table = batch.table
-        message = b"".join(
-            rows.encode_install(table, target, macs) for target, macs in batch.installs.items()
-        )
-        if batch.removals:
-            message += rows.encode_remove(table, batch.removals)
-        try:
-            replies = self._transact(message)
-        except OSError as error:
-            # What was accepted before is not known, so nothing of it may stay.
-            macs = [mac for macs in batch.installs.values() for mac in macs]
-            self._undo(batch.overlay, table, macs, str(error))
-            self._remove_halves(table, batch.removals)
-            return
-        written = batch.size - len(batch.removals)
-        removed = len(batch.removals)
-        refused: dict[str, list[bytes]] = {}
-        halved = []
-        for reply in replies:
-            if reply.kind == rows.RTM_DELNEIGH:
-                if reply.error == errno.ENOENT:
-                    halved.append(reply.mac)
-                elif reply.error not in rows.NOT_THERE:
-                    removed -= 1
-                    self._cannot_remove(reply)
-            else:
-                written -= 1
-                if reply.error not in rows.NOT_THERE:
-                    refused.setdefault(reply.text, []).append(reply.mac)
-        self.written += written
-        self.removed += removed
-        # One of the two rows was missing, and then the kernel leaves the other.
-        self._remove_halves(table, halved)
-        for text, macs in refused.items():
-            self._undo(batch.overlay, table, macs, text)
-
-    def _change_group(self, change: GroupChange) -> None:
-        # Added first, so that there is no moment without a destination, and so no punt.
-        table, mac = change.table, change.mac
-        messages = [rows.encode_append(table, mac, target) for target in change.added]
-        if change.whole:
-            messages.append(rows.encode_remove_halves(Table(table.ifindex, master=False), [mac]))
-        else:
-            messages += [
-                rows.encode_remove_destination(table, mac, target) for target in change.removed
-            ]
-        try:
-            replies = [
-                reply
-                for at in range(0, len(messages), BATCH)
-                for reply in self._transact(b"".join(messages[at : at + BATCH]))
-                if reply.error not in rows.NOT_THERE
-            ]
-        except OSError as error:
-            refusal = str(error)
-        else:
-            refusal = next((r.text for r in replies if r.kind == rows.RTM_NEWNEIGH), "")
-            for reply in replies:
-                if reply.kind == rows.RTM_DELNEIGH:
-                    self._cannot_remove(reply)
-        if refusal:
-            self._lanes.forget_group(change.overlay, mac)
-            self._undo(change.overlay, table, [mac], refusal)
-        else:
-            self.written += len(change.added)
-            self.removed += len(change.removed)
-
-    def _undo(self, overlay: str, table: Table, macs: list[bytes], error: str) -> None:
-        """Remove both rows of refused MACs, of which one may have been written, and report them."""
-        try:
-            self._remove_halves(table, macs)
-        finally:
-            self._report(overlay, macs, error)
-
-    def _report(self, overlay: str, macs: list[bytes], error: str) -> None:
-        if macs:
-            self.refused += len(macs)
-            self.on_refused(overlay, macs, error)
-
-    def _remove_halves(self, table: Table, macs: list[bytes]) -> None:
-        for at in range(0, len(macs), BATCH // 2):
-            message = rows.encode_remove_halves(table, macs[at : at + BATCH // 2])
-            for reply in self._transact(message):
-                if reply.error not in rows.NOT_THERE:
-                    self._cannot_remove(reply)
-
-    def _cannot_remove(self, reply: Reply) -> None:
-        self.not_removed += 1
-        _log.warning("row not removed", mac=reply.mac.hex(":"), error=reply.text)
-
-    def _read_usage(self, table: Table, macs: Sequence[bytes]) -> list[float | None]:
-        idle: list[float | None] = [None] * len(macs)
-        for start in range(0, len(macs), BATCH):
-            message = b"".join(
-                rows.encode_get(table, mac, at)
-                for at, mac in enumerate(macs[start : start + BATCH], start)
-            )
-            for reply in self._transact(message):
-                if not reply.error:
-                    idle[reply.sequence] = reply.idle
-        return idle
-
-    def _transact(self, message: bytes) -> list[Reply]:
-        """Send messages and return what the kernel said: refusals, and rows that were asked for.
-
-        Raises:
-            OSError: they could not be sent, or answers were lost.
-        """
-        if self._socket is None or not message:
-            return []
-        began = self._clock()
-        self._socket.send(message)
-        if self._clock() - began > STALL:
-            self.stalls += 1
-        replies: list[Reply] = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                replies.extend(rows.parse_replies(self._socket.recv(_RECEIVE_SIZE)))
-        return replies
+                if not session.change_group(work):
+                    self._lanes.forget_group(work.overlay, work.mac)
 
 
 def _resolve(future: Future[T], result: T) -> None:

@@ -1,17 +1,14 @@
 """The row writer, over a kernel made for the purpose that keeps two tables."""
 
 import errno
-import struct
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import pytest
 
-from varpd.datapath.linux import rows
+from support.row_kernel import PATIENCE, FakeKernel
 from varpd.datapath.linux.lanes import BATCH
-from varpd.datapath.linux.writer import STALL, RowWriter, open_row_socket
+from varpd.datapath.linux.writer import RowWriter
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
 from varpd.provider.answers import Target
 
@@ -19,108 +16,10 @@ ONE = Target(ip_address("192.0.2.1"), 4789)
 TWO = Target(ip_address("192.0.2.2"), 4789)
 THREE = Target(ip_address("192.0.2.3"), 4789)
 GROUP = bytes.fromhex("01005e000001")
-SELF, MASTER = 0x02, 0x04
-REPLACE, APPEND = 0x100, 0x800
-PATIENCE = 30.0
 
 
 def mac(number: int) -> bytes:
     return b"\x02" + number.to_bytes(5, "big")
-
-
-@dataclass
-class FakeKernel:
-    """Handles messages as rtnl_fdb_add and rtnl_fdb_del do: the bridge's row first."""
-
-    device: dict[bytes, list[bytes]] = field(default_factory=dict)
-    """Destinations by MAC, each an address."""
-    bridge: set[bytes] = field(default_factory=set)
-    refuse: dict[bytes, int] = field(default_factory=dict)
-    """Errors for the device's row of a MAC."""
-    refuse_removal: dict[bytes, int] = field(default_factory=dict)
-    losing: bool = False
-    """Whether the answers do not fit into the socket."""
-    sends: list[int] = field(default_factory=list)
-    """How many messages each send held."""
-    now: float = 0.0
-    send_time: float = 0.0
-    free: threading.Event = field(default_factory=threading.Event)
-    """Whether nobody else holds the lock that writing needs."""
-    waiting: threading.Event = field(default_factory=threading.Event)
-    """Whether somebody waits for that lock."""
-    answers: list[bytes] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.free.set()
-
-    def send(self, data: bytes) -> int:
-        self.waiting.set()
-        assert self.free.wait(PATIENCE)
-        self.now += self.send_time
-        count, at = 0, 0
-        while at < len(data):
-            (length,) = struct.unpack_from("=I", data, at)
-            self._handle(data[at : at + length])
-            at, count = at + length, count + 1
-        self.sends.append(count)
-        return len(data)
-
-    def recv(self, size: int) -> bytes:
-        if self.losing:
-            self.losing = False
-            raise OSError(errno.ENOBUFS, "No buffer space available")
-        if not self.answers:
-            raise BlockingIOError
-        return self.answers.pop(0)
-
-    def close(self) -> None:
-        self.answers.clear()
-
-    def _handle(self, message: bytes) -> None:
-        kind, flags = struct.unpack_from("=HH", message, 4)
-        tables = message[26]
-        address = message[32:38]
-        error = 0
-        if kind == rows.RTM_NEWNEIGH:
-            if tables & MASTER:
-                self.bridge.add(address)
-            error = self.refuse.get(address, 0)
-            if not error:
-                there = [] if flags & REPLACE else self.device.get(address, [])
-                self.device[address] = [*there, message[44:48]]
-        elif kind == rows.RTM_DELNEIGH:
-            error = self._delete(message, tables, address)
-        else:
-            self._tell(message, address)
-        if error:
-            body = struct.pack("=i", -error) + message
-            self.answers.append(struct.pack("=IHHII", 16 + len(body), 2, 0, 0, 0) + body)
-
-    def _delete(self, message: bytes, tables: int, address: bytes) -> int:
-        if address in self.refuse_removal:
-            return self.refuse_removal[address]
-        if tables & MASTER:
-            if address not in self.bridge:
-                return errno.ENOENT
-            self.bridge.remove(address)
-        if tables & SELF:
-            if address not in self.device:
-                return errno.ENOENT
-            if len(message) > 40 and self.device[address] != [message[44:48]]:
-                self.device[address].remove(message[44:48])
-            else:
-                del self.device[address]
-        return 0
-
-    def _tell(self, message: bytes, address: bytes) -> None:
-        (sequence,) = struct.unpack_from("=I", message, 8)
-        if address in self.device:
-            body = message[16:40] + struct.pack("=HHIIII", 20, 3, 0, 3 * rows.TICKS, 0, 0)
-            head = struct.pack("=IHHII", 16 + len(body), rows.RTM_NEWNEIGH, 0, sequence, 0)
-            self.answers.append(head + body)
-        else:
-            body = struct.pack("=i", -errno.ENOENT) + message
-            self.answers.append(struct.pack("=IHHII", 16 + len(body), 2, 0, 0, 0) + body)
 
 
 class Bench:
@@ -176,7 +75,11 @@ def test_a_row_is_written_to_both_tables_and_removed_from_both(bench: Bench) -> 
     bench.remove(1, 2)
     bench.settle()
     assert (bench.kernel.device, bench.kernel.bridge) == ({}, set())
-    assert (bench.writer.written, bench.writer.removed, bench.writer.queued) == (2, 2, 0)
+    assert (bench.writer.counters.written, bench.writer.counters.removed, bench.writer.queued) == (
+        2,
+        2,
+        0,
+    )
 
 
 def test_many_rows_go_in_batches(bench: Bench) -> None:
@@ -199,7 +102,7 @@ def test_what_is_asked_while_the_kernel_is_busy_is_merged(bench: Bench) -> None:
     bench.settle()
 
     assert bench.kernel.device == {mac(0): [ONE.ip.packed], mac(2): [TWO.ip.packed]}  # type: ignore[union-attr]
-    assert bench.writer.written == 2
+    assert bench.writer.counters.written == 2
     assert bench.writer.queued == 0
 
 
@@ -214,52 +117,7 @@ def test_a_refused_row_is_removed_from_both_tables_and_reported(bench: Bench) ->
     assert bench.refused == [("blue", [mac(1), mac(3)], words)]
     assert bench.kernel.bridge == {mac(2)}
     assert set(bench.kernel.device) == {mac(2)}
-    assert (bench.writer.written, bench.writer.refused) == (2, 2)
-
-
-def test_rows_refused_for_different_reasons_are_reported_apart(bench: Bench) -> None:
-    bench.kernel.refuse = {mac(1): errno.EINVAL, mac(2): errno.ENOSPC}
-    bench.install(ONE, 1, 2)
-    bench.settle()
-    assert sorted((macs, text) for _, macs, text in bench.refused) == [
-        ([mac(1)], "Invalid argument"),
-        ([mac(2)], "No space left on device"),
-    ]
-
-
-def test_rows_of_a_device_that_is_gone_are_not_reported(bench: Bench) -> None:
-    bench.kernel.refuse = {mac(1): errno.ENODEV}
-    bench.kernel.refuse_removal = {mac(2): errno.ENODEV}
-    bench.install(ONE, 1)
-    bench.remove(2)
-    bench.settle()
-
-    assert bench.refused == []
-    assert (bench.writer.written, bench.writer.refused, bench.writer.not_removed) == (0, 0, 0)
-
-
-def test_removing_what_is_not_there_is_no_error(bench: Bench) -> None:
-    bench.remove(1)
-    bench.settle()
-    assert (bench.writer.not_removed, bench.refused) == (0, [])
-
-
-def test_a_row_that_has_lost_its_half_in_the_bridge_is_removed_too(bench: Bench) -> None:
-    bench.install(ONE, 1)
-    bench.settle()
-    bench.kernel.bridge.clear()
-    bench.remove(1)
-    bench.settle()
-    assert bench.kernel.device == {}
-
-
-def test_a_removal_that_the_kernel_refuses_is_counted(bench: Bench) -> None:
-    bench.kernel.refuse_removal = {mac(1): errno.EPERM}
-    bench.install(ONE, 1)
-    bench.settle()
-    bench.remove(1)
-    bench.settle()
-    assert (bench.writer.not_removed, bench.writer.removed) == (1, 0)
+    assert (bench.writer.counters.written, bench.writer.counters.refused) == (2, 2)
 
 
 def test_answers_that_were_lost_count_as_a_refusal_of_the_whole_batch(bench: Bench) -> None:
@@ -370,16 +228,6 @@ def test_rows_beyond_the_bound_are_refused_and_removals_are_not(
     assert bench.refused == [("blue", [mac(1), mac(5)], "the row writer's queue is full")]
 
 
-def test_a_send_that_took_long_counts_as_a_stall(bench: Bench) -> None:
-    bench.install(ONE, 1)
-    bench.settle()
-    assert bench.writer.stalls == 0
-    bench.kernel.send_time = 2 * STALL
-    bench.install(ONE, 2)
-    bench.settle()
-    assert bench.writer.stalls == 1
-
-
 def test_stopping_writes_what_waits(bench: Bench) -> None:
     bench.kernel.free.clear()
     bench.install(ONE, *range(2 * BATCH))
@@ -395,10 +243,3 @@ def test_a_stopped_writer_does_nothing_and_keeps_nobody_waiting(bench: Bench) ->
     bench.writer.close("blue").result(PATIENCE)
     assert bench.writer.usage("blue", [mac(1)]).result(PATIENCE) == [None]
     assert bench.kernel.device == {}
-
-
-def test_a_netlink_socket_does_not_block_when_it_is_read() -> None:
-    netlink = open_row_socket()
-    with pytest.raises(BlockingIOError):
-        netlink.recv(100)
-    netlink.close()
