@@ -39,6 +39,9 @@ def parse(frame: bytes) -> Request:
     packet = ipv6.Packet.parse(outer.payload)
     if not outer.dst.is_group or not packet.dst.is_multicast:
         raise DecodeError("ndp-unicast", "a unicast solicitation is for the host it is sent to")
+    if packet.src.is_multicast:
+        # Nobody can be answered there (RFC 4291, section 2.7).
+        raise DecodeError("ndp-source", f"solicitation from multicast {packet.src}")
     message = ndp.parse(packet)
     if not isinstance(message, ndp.Solicitation):
         raise DecodeError("ndp-not-solicitation", "not a neighbour solicitation")
