@@ -5,7 +5,8 @@ Order of building, and of undoing from the bottom up::
     engine knows the overlay ─► instance runs ─► links exist ─► rows go to the kernel
 
 So the first frame that the kernel punts meets an instance that answers, a POINT overlay's links
-are made with their target, and rows that the plugin names at its start are not lost.
+are made with their target, and rows that the plugin names at its start are not lost. Making the
+links is the last step that can fail, and the datapath leaves nothing behind when it does.
 """
 
 import re
@@ -13,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
-import structlog
 from msgspec import Struct
 
 from varpd.control.messages import ControlError, CreateOverlay, ErrorCode
@@ -23,15 +23,12 @@ from varpd.daemon.loader import LoadedPlugin
 from varpd.daemon.overlay import Overlay, Plan
 from varpd.daemon.refusals import REFUSALS, refusal
 from varpd.daemon.runner import Runner
-from varpd.datapath.base import DatapathError
 from varpd.datapath.encapsulation import ENCAPSULATIONS, Encapsulation
 from varpd.engine.events import OverlayAdded, OverlayRemoved
 from varpd.engine.settings import Mode
 from varpd.provider.errors import Unsupported
 from varpd.provider.plugin import Plugin, PointPlugin, StopReason
 from varpd.provider.properties import Property, Value
-
-log = structlog.get_logger()
 
 RESERVED_NAMES: Final = frozenset({"all", "default", "lo"})
 """Names that mean something else to the kernel or to operators."""
@@ -184,19 +181,10 @@ async def build(overlay: Overlay, runner: Runner) -> None:
             await _start(instance, overlay.plan)
             undo.push_async_callback(instance.stop, StopReason.DELETED)
             overlay.links = await runner.datapath.open(overlay.link())
-            undo.push_async_callback(close_links, runner, name)
             runner.release(name)
             undo.pop_all()
     except REFUSALS as exc:
         raise refusal(exc, overlay.plan.encapsulation) from exc
-
-
-async def close_links(runner: Runner, name: str) -> None:
-    """Remove the links of an overlay that is given up; a failure is only logged."""
-    try:
-        await runner.datapath.close(name)
-    except DatapathError:
-        log.exception("links left behind", overlay=name)
 
 
 async def _start(instance: Instance, wanted: Plan) -> None:

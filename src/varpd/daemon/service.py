@@ -20,7 +20,7 @@ from varpd.control.messages import (
     PropertyInfo,
     TargetInfo,
 )
-from varpd.daemon import entries, views
+from varpd.daemon import catalogue, entries, views
 from varpd.daemon.loader import Registry
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
@@ -75,6 +75,7 @@ class DaemonService:
             vnetid=overlay.plan.vnetid,
             search=overlay.plan.plugin.name,
         )
+        _warn_of_large_table(overlay)
         return views.overlay_info(overlay)
 
     async def delete(self, name: str) -> None:
@@ -89,6 +90,8 @@ class DaemonService:
         overlay = self._overlays.find(name)
         await self._overlays.set_properties(overlay, values)
         log.info("properties set", overlay=name, properties=sorted(values))
+        if catalogue.LIMIT_TARGETS in values:
+            _warn_of_large_table(overlay)
         return views.overlay_info(overlay)
 
     async def set_entry(self, name: str, mac: str, target: str) -> None:
@@ -174,4 +177,17 @@ class DaemonService:
             overlays=len(found),
             degraded=sum(views.state_of(overlay) != "online" for overlay in found),
             detail=detail,
+        )
+
+
+def _warn_of_large_table(overlay: Overlay) -> None:
+    """Say so where a table may grow beyond what the kernel is known to bear."""
+    (usual,) = [item for item in overlay.plan.outer if item.name == catalogue.LIMIT_TARGETS]
+    targets = overlay.plan.settings().limits.targets
+    if isinstance(usual.default, int) and targets > usual.default:
+        log.warning(
+            "a table larger than is usual on this kernel may slow it down",
+            overlay=overlay.name,
+            targets=targets,
+            usual=usual.default,
         )

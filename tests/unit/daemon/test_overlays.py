@@ -8,7 +8,7 @@ import pytest
 
 from support import overlays as support
 from support.overlays import REFUSAL, Parts, request, until
-from support.probes import ONE, GoodProbe
+from support.probes import KNOWN, ONE, GoodProbe
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon.degradation import CauseKind
 from varpd.engine import commands
@@ -100,10 +100,19 @@ async def test_properties_of_all_owners_are_set_together(parts: Parts) -> None:
 
 
 async def test_the_engine_follows_changed_settings(parts: Parts) -> None:
-    overlay = await parts.overlays.create(request(search="steered"))
-    await parts.overlays.set_properties(overlay, {"vxlan/local_ips": "192.0.2.1"})
-    assert parts.engine.default_target("blue") is not None
-    assert overlay.plan.settings().local_ips == {IPv4Address("192.0.2.1")}
+    overlay = await parts.overlays.create(request())
+    await parts.overlays.set_properties(overlay, {"vxlan/local_ips": "198.51.100.1"})
+    await parts.service.set_entry("blue", "2:0:0:0:0:1", "198.51.100.1:4789")
+    await parts.service.set_entry("blue", "2:0:0:0:0:2", "198.51.100.2:4789")
+    rows = [item for item in parts.datapath.commands if isinstance(item, commands.Install)]
+    assert [row.macs for row in rows] == [[b"\2\0\0\0\0\2"]]
+
+
+async def test_the_instance_follows_changed_settings(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    await parts.overlays.set_properties(overlay, {"preload": "on"})
+    await parts.overlays.reload()
+    await until(lambda: len(parts.engine.entries("blue")) == len(KNOWN))
 
 
 async def test_going_back_to_the_default_forgets_the_value(parts: Parts) -> None:
@@ -235,6 +244,14 @@ async def test_at_the_end_plugins_are_stopped_for_another_time_and_links_removed
         assert sorted(told) == ["stop blue shutdown", "stop red shutdown"]
         assert parts.datapath.links == {}
         assert parts.overlays.all() == []
+
+
+async def test_a_plugin_whose_links_cannot_be_made_is_stopped_for_good(told: list[str]) -> None:
+    async with support.parts() as parts:
+        parts.datapath.failing["open"] = REFUSAL
+        with pytest.raises(ControlError):
+            await parts.overlays.create(request("blue", "told"))
+        assert told == ["stop blue deleted"]
 
 
 async def test_links_that_cannot_be_removed_do_not_stop_the_end(parts: Parts) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
 
 import pytest
+from structlog.testing import capture_logs
 
 from support import overlays as support
 from support.overlays import REFUSAL, Parts, request
@@ -200,3 +201,12 @@ async def test_health_counts_overlays_and_those_that_are_not_well(parts: Parts) 
 async def test_faults_of_varpd_itself_are_told(parts: Parts) -> None:
     parts.runner.faults["engine"] += 2
     assert (await parts.service.health()).detail == "2 internal errors"
+
+
+async def test_a_table_larger_than_usual_is_accepted_with_a_warning(parts: Parts) -> None:
+    with capture_logs() as lines:
+        await parts.service.create(request(limit_targets="262144"))
+        assert [line for line in lines if line["log_level"] == "warning"] == []
+        await parts.service.set_properties("blue", {"limit_targets": "300000"})
+        (line,) = [line for line in lines if line["log_level"] == "warning"]
+    assert (line["overlay"], line["targets"], line["usual"]) == ("blue", 300_000, 262_144)
