@@ -230,7 +230,7 @@ def call(operation: Callable[[], object]) -> Outcome:
     """Call something of the plugin's in a thread where no exception is anybody else's."""
     try:
         return Outcome(operation())
-    except BaseException as exc:  # noqa: BLE001,RUF100 - it is judged on the loop
+    except BaseException as exc:  # it is judged on the loop
         return Outcome(error=exc)
 
 
@@ -245,7 +245,7 @@ async def outcome_of(value: Awaitable[object]) -> Outcome:
         return Outcome(error=exc)
     except KeyboardInterrupt:
         raise
-    except BaseException as exc:  # noqa: BLE001,RUF100 - SystemExit of a plugin is a fault
+    except BaseException as exc:  # SystemExit of a plugin is a fault
         return Outcome(error=exc)
 
 

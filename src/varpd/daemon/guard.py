@@ -121,14 +121,14 @@ class Guard:
                     value = operate(question)
                 except KeyboardInterrupt:
                     raise
-                except BaseException as exc:  # noqa: BLE001,RUF100 - SystemExit of a plugin is a fault
+                except BaseException as exc:  # SystemExit of a plugin is a fault
                     add(self._raised(operation, exc))
                     continue
                 try:
                     add(good[value])  # type: ignore[index] # may be anything, or unhashable
                 except KeyboardInterrupt:
                     raise
-                except BaseException:  # noqa: BLE001,RUF100 - a stranger's __hash__ runs here
+                except BaseException:  # a stranger's __hash__ runs here
                     add(self._judged(operation, question, value))
         finally:
             self._caller.leave()
@@ -202,7 +202,7 @@ class Guard:
             return Failed(str(exc))
         except KeyboardInterrupt:
             raise
-        except BaseException as exc:  # noqa: BLE001,RUF100 - code of a stranger's object runs here
+        except BaseException as exc:  # code of a stranger's object runs here
             return self._raised(operation, exc)
 
     def _await(

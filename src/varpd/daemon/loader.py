@@ -71,7 +71,7 @@ class Registry:
             return
         except KeyboardInterrupt:
             raise
-        except BaseException as exc:  # noqa: BLE001,RUF100 - what a stranger's class does when it is looked at
+        except BaseException as exc:  # what a stranger's class does when it is looked at
             self.refuse(origin, Refusal.BAD_PROPERTY, f"{cls!r}: {_say(exc)}")
             return
         first = self.plugins.get(plugin.name)
@@ -100,7 +100,7 @@ def load(directories: Sequence[Path] | None = None) -> Registry:
             cls = entry_point.load()
         except KeyboardInterrupt:
             raise
-        except BaseException as exc:  # noqa: BLE001,RUF100 - a module that exits is refused, not obeyed
+        except BaseException as exc:  # a module that exits is refused, not obeyed
             registry.refuse(origin, Refusal.IMPORT_ERROR, _say(exc))
         else:
             registry.add(cls, origin)
@@ -146,7 +146,7 @@ def _load_directory(registry: Registry, directory: Path) -> None:
             classes = list(_classes(module))
         except KeyboardInterrupt:
             raise
-        except BaseException as exc:  # noqa: BLE001,RUF100 - a module that exits is refused, not obeyed
+        except BaseException as exc:  # a module that exits is refused, not obeyed
             registry.refuse(str(path), Refusal.IMPORT_ERROR, _say(exc))
             continue
         for line, cls in classes:

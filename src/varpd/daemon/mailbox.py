@@ -10,8 +10,8 @@ an operation said can be taken before its answer goes out, however much others h
 
 import asyncio
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -47,8 +47,8 @@ class Queue:
         """Take how many may wait."""
         self._limit = limit
         self._lock = threading.Lock()
-        self._segments: deque[dict[bytes, Target | None] | list[object]] = deque()
-        self._taking: Iterator[object] = iter(())
+        # Ordered by a list of its own: taking from the front of a plain dict is quadratic.
+        self._segments: deque[OrderedDict[bytes, Target | None] | deque[object]] = deque()
         self._size = 0
 
     def __len__(self) -> int:
@@ -58,13 +58,13 @@ class Queue:
         """Add a pair; return False if there is no place."""
         with self._lock:
             last = self._segments[-1] if self._segments else None
-            if isinstance(last, dict) and mac in last:
+            if isinstance(last, OrderedDict) and mac in last:
                 last[mac] = target
                 return True
             if self._size >= self._limit:
                 return False
-            if not isinstance(last, dict):
-                last = {}
+            if not isinstance(last, OrderedDict):
+                last = OrderedDict()
                 self._segments.append(last)
             last[mac] = target
             self._size += 1
@@ -76,30 +76,28 @@ class Queue:
             if self._size >= self._limit and not always:
                 return False
             last = self._segments[-1] if self._segments else None
-            if not isinstance(last, list):
-                last = []
+            if not isinstance(last, deque):
+                last = deque()
                 self._segments.append(last)
             last.append(thing)
             self._size += 1
             return True
 
     def take(self, limit: int) -> list[object]:
-        """Take the first things, at most `limit`; only one thread takes."""
-        if not self._size:
-            return []
+        """Take the first things, at most `limit`."""
         taken: list[object] = []
-        while len(taken) < limit:
-            thing = next(self._taking, None)
-            if thing is not None:
-                taken.append(thing)
-                continue
-            with self._lock:
-                if not self._segments:
-                    break
-                segment = self._segments.popleft()
-            # A copy of the references, made once: taking from the front of a dict is quadratic.
-            self._taking = iter(list(segment.items()) if isinstance(segment, dict) else segment)
+        if not self._size:
+            return taken
         with self._lock:
+            while self._segments and len(taken) < limit:
+                first = self._segments[0]
+                for _ in range(min(limit - len(taken), len(first))):
+                    if isinstance(first, OrderedDict):
+                        taken.append(first.popitem(last=False))
+                    else:
+                        taken.append(first.popleft())
+                if not first:
+                    self._segments.popleft()
             self._size -= len(taken)
         return taken
 

@@ -51,7 +51,7 @@ async def preload(
                 mac, value = _pair(item)
                 station = check_station(mac)
                 target = judge.target(value)
-            except Exception as exc:  # noqa: PERF203,RUF100 - one bad pair must not hide the others
+            except Exception as exc:  # one bad pair must not hide the others
                 owner.fault(f"enumerate gave a bad pair: {exc}")
                 continue
             if target is not None:

@@ -33,13 +33,14 @@ def test_nothing_is_drawn_over_what_came_between() -> None:
     assert queue.take(10) == [(A, ONE), "announced", (A, TWO)]
 
 
-def test_what_is_being_taken_is_not_changed_any_more() -> None:
+def test_what_waits_still_may_be_drawn_over_and_what_was_taken_comes_again() -> None:
     queue = Queue(10)
     queue.put_pair(A, ONE)
     queue.put_pair(B, ONE)
     assert queue.take(1) == [(A, ONE)]
     queue.put_pair(B, TWO)
-    assert queue.take(10) == [(B, ONE), (B, TWO)]
+    queue.put_pair(A, TWO)
+    assert queue.take(10) == [(B, TWO), (A, TWO)]
     assert len(queue) == 0
 
 
