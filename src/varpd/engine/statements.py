@@ -24,6 +24,7 @@ from varpd.targets.entries import (
     Entry,
     Origin,
     Pending,
+    Refreshing,
     Valid,
     is_administrators,
     valid_of,
@@ -157,11 +158,14 @@ class Statements:
             if valid not in moved:
                 rows_at = NEVER if local else now + ROWS_GRACE
                 moved[valid] = structs.replace(valid, local=local, rows_at=rows_at)
-            # A refresh in progress was asked for before, so its answer must not count.
-            overlay.put(mac, moved[valid])
             if local:
+                # A refresh in progress was asked for before, so its answer must not count.
+                overlay.put(mac, moved[valid])
+                if isinstance(entry, Refreshing):
+                    self._resolution.expire(moved[valid], [mac], now)
                 here.append(mac)
             else:
+                overlay.put(mac, with_valid(entry, moved[valid]))
                 away.setdefault(target, []).append(mac)
         overlay.remove_rows(here, out)
         out.extend(Install(overlay.name, target, macs, []) for target, macs in away.items())

@@ -7,6 +7,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from support.script import HERE, OVERLAY, Script, mac, packet, target
 from varpd.engine.commands import (
+    AskUsage,
     Inject,
     Install,
     InstallReplicas,
@@ -17,6 +18,7 @@ from varpd.engine.commands import (
     StartLookups,
 )
 from varpd.engine.events import (
+    DEFERRED,
     Announced,
     DeadlinePassed,
     DefaultTargetSet,
@@ -32,8 +34,9 @@ from varpd.engine.events import (
     TableFlushed,
     TargetsEnumerated,
     TargetSet,
+    UsageReported,
 )
-from varpd.net.addresses import MacAddress
+from varpd.net.addresses import IpAddress, MacAddress
 from varpd.provider.answers import Replicate
 
 A, B, C, GUEST = mac(1), mac(2), mac(3), mac(9)
@@ -116,6 +119,23 @@ def test_a_mac_that_becomes_local_loses_its_rows_and_gets_them_back_when_it_is_n
     script.when(
         LocalAddressesChanged(frozenset({HERE})), then=[Install(OVERLAY, target(2), [A], [])]
     )
+
+
+def test_a_refresh_in_progress_counts_unless_its_mac_becomes_local() -> None:
+    here, elsewhere = frozenset({HERE}), frozenset[IpAddress]()
+    for before, after, counts in ((here, elsewhere, True), (elsewhere, here, False)):
+        script = Script(ttl=60.0)
+        script.when(LocalAddressesChanged(before))
+        script.when(TargetSet(OVERLAY, A, target(1)))
+        script.when(DeadlinePassed(), then=[AskUsage(OVERLAY, [A])], after=54.1)
+        script.when(UsageReported(OVERLAY, [A], [0.5]))
+        queries = script.asked(StartLookups).queries
+        script.when(LookupsAnswered(OVERLAY, queries, [DEFERRED]))
+        script.when(LocalAddressesChanged(after))
+        script.when(LookupsAnswered(OVERLAY, queries, [target(3)]))
+        (view,) = script.engine.entries(OVERLAY)
+        assert view.targets == ((target(3),) if counts else (target(1),))
+        script.when(DeadlinePassed(), then=[AskUsage(OVERLAY, [A])], after=54.1)
 
 
 def test_a_group_mac_leaves_out_a_target_that_becomes_local() -> None:
