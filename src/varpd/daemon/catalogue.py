@@ -85,11 +85,16 @@ def declarations(targets: int = _DEFAULTS.targets) -> tuple[Property, ...]:
         _told(SEARCH, PropertyType.STRING, "The plugin that says where frames go."),
         _told(NUMBER, PropertyType.UINT, "Number of the overlay on this host."),
         _told(DATAPATH, PropertyType.STRING, "What carries the frames."),
+        *_questions(),
+        *_bounds(targets),
+    )
+
+
+def _questions() -> tuple[Property, ...]:
+    """Return the properties of how plugins are asked and how long their answers hold."""
+    return (
         _uint(
-            LOOKUP_TIMEOUT,
-            5,
-            Range(1, 30),
-            "Seconds that a frame waits for the plugin's answer.",
+            LOOKUP_TIMEOUT, 5, Range(1, 30), "Seconds that a frame waits for the plugin's answer."
         ),
         _uint(
             NEGATIVE_TTL,
@@ -111,15 +116,22 @@ def declarations(targets: int = _DEFAULTS.targets) -> tuple[Property, ...]:
             possible=("on", "off"),
             doc="Whether all that the plugin knows goes into the kernel at its start and reload.",
         ),
-        *(
-            _uint(
-                f"limit_{field}",
-                int(getattr(_DEFAULTS, field).rate),
-                _RATE,
-                f"{what} a second, twice that at once; 0 for no limit.",
-            )
-            for field, what in _RATES.items()
-        ),
+    )
+
+
+def _bounds(targets: int) -> tuple[Property, ...]:
+    """Return the properties that bound what guests can make varpd do."""
+    rates = (
+        _uint(
+            f"limit_{field}",
+            int(getattr(_DEFAULTS, field).rate),
+            _RATE,
+            f"{what} a second, twice that at once; 0 for no limit.",
+        )
+        for field, what in _RATES.items()
+    )
+    return (
+        *rates,
         _uint(
             LIMIT_WAITING_MAC,
             _DEFAULTS.waiting_mac,
