@@ -74,10 +74,10 @@ class Exchange:
             return
         for event in self._events(self._mailbox.take()):
             self._owner.emit(event)
-        condition = self._mailbox.take_condition()
+        condition, save = self._mailbox.take_wishes()
         if condition is not UNSET:
             self._owner.condition(condition)
-        if self._mailbox.take_save():
+        if save:
             self._owner.save_wanted()
         if self._counts["lost"] > self._lost:
             self._lost = self._counts["lost"]

@@ -15,7 +15,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -38,6 +38,9 @@ from varpd.provider.answers import Target
 from varpd.provider.errors import ProviderError
 from varpd.provider.plugin import Endpoint, Plugin, State, StopReason
 from varpd.provider.properties import Value
+
+_COUNTED: Final = dict.fromkeys(("ignored", "lost", "late_answers", "other_family", "panics"), 0)
+"""What is counted besides faults."""
 
 
 class InstanceFailed(Exception):  # noqa: N818 - named like what a plugin raises beside it
@@ -111,8 +114,7 @@ class Instance:
             local: this host's own VTEP, if it is known; its family is the underlay's.
             settings: may be replaced later by `configure`.
             tasks: whose end is the daemon's end.
-            emit: takes what the instance says unasked; called from the event loop, never
-                from within a method of the instance that is not a coroutine.
+            emit: takes what the instance says unasked; never called within `ask` or `cancel`.
             shared: what instances of one plugin share.
             changed: called when causes, the saved state or the default target changed.
             watchdog: is told who runs on the event loop.
@@ -137,9 +139,7 @@ class Instance:
         """Takes back what `degrade` said."""
         self.fault = self._health.fault
         """Counts a fault that others noticed, such as a time-out."""
-        self._counts = Counter(
-            dict.fromkeys(("ignored", "lost", "late_answers", "other_family", "panics"), 0)
-        )
+        self._counts = Counter(_COUNTED)
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
         self._saver = Saver(overlay, self._health, tasks, changed)
@@ -148,8 +148,7 @@ class Instance:
         self._starting: Life | None = None
         self._ended = asyncio.Event()
         self._recovery: asyncio.Task[None] | None = None
-        self._attempt = 0
-        self._began = 0.0
+        self._attempt, self._began = 0, 0.0
 
     async def start(self, values: Mapping[str, Value], state: State | None = None) -> None:
         """Make the plugin's object, set its properties, start it, and save it.

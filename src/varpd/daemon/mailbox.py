@@ -203,17 +203,12 @@ class Mailbox:
             self._wake()
         return taken
 
-    def take_condition(self) -> str | UnsetType | None:
-        """Take the last word on how the instance works, or UNSET."""
+    def take_wishes(self) -> tuple[str | UnsetType | None, bool]:
+        """Take the last word on how the instance works, or UNSET, and whether to save it."""
         with self._lock:
-            condition, self._condition = self._condition, UNSET
-        return condition
-
-    def take_save(self) -> bool:
-        """Take whether the instance asked to be saved."""
-        with self._lock:
-            save, self._save = self._save, False
-        return save
+            wishes = self._condition, self._save
+            self._condition, self._save = UNSET, False
+        return wishes
 
     def ignore(self) -> None:
         """Count something that was said too late."""

@@ -171,19 +171,16 @@ async def test_after_close_everything_is_ignored_and_counted() -> None:
     post.box.put_panic(PanicSaid("late", ""))
     assert post.counts["ignored"] == 5
     assert post.box.panic is None
-    assert post.box.take_condition() is UNSET
-    assert not post.box.take_save()
+    assert post.box.take_wishes() == (UNSET, False)
 
 
 async def test_the_last_condition_counts_and_is_taken_once() -> None:
     post = Post()
     post.box.put_condition("bad")
     post.box.put_condition(None)
-    assert post.box.take_condition() is None
-    assert post.box.take_condition() is UNSET
     post.box.put_save()
-    assert post.box.take_save()
-    assert not post.box.take_save()
+    assert post.box.take_wishes() == (None, True)
+    assert post.box.take_wishes() == (UNSET, False)
 
 
 def test_a_thread_that_outlives_the_loop_is_heard_by_nobody() -> None:
