@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-TOOLS: Final = ("bridge", "ip", "nft", "setpriv")
+TOOLS: Final = ("bridge", "ip", "nft", "nsenter", "ping", "setpriv", "unshare")
 """Programs that these tests run."""
 
 

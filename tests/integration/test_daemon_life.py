@@ -1,0 +1,97 @@
+"""What the daemon's coming and going does to overlays."""
+
+import json
+from typing import Any
+
+import pytest
+
+from support.lab import CONFIG, Host, Lab
+from support.varpd_process import VarpdProcess
+
+pytestmark = pytest.mark.integration
+
+
+def links(host: Host) -> dict[str, Any]:
+    """Return the links of a host by name."""
+    shown = json.loads(host.run("ip", "-json", "-details", "link", "show").stdout)
+    return {link["ifname"]: link for link in shown}
+
+
+def test_a_clean_stop_removes_the_overlays_and_leaves_nothing_behind() -> None:
+    with Lab() as lab:
+        (a,) = lab.hosts("a")
+        before = set(links(a))
+        lab.files_overlay("blue", 7, {})
+        assert set(links(a)) > before
+
+        assert a.varpd.stop() == 0
+
+        assert set(links(a)) == before
+        assert not a.varpd.socket.exists()
+
+
+def test_deleting_an_overlay_leaves_nothing_behind() -> None:
+    with Lab(6) as lab:
+        (a,) = lab.hosts("a")
+        before = (set(links(a)), a.run("ip", "address", "show", "dev", "lo").stdout)
+        lab.files_overlay("blue", 7, {})
+
+        a.overlayadm("delete", "blue")
+
+        assert (set(links(a)), a.run("ip", "address", "show", "dev", "lo").stdout) == before
+        assert a.varpd.show() == []
+
+
+def test_after_a_kill_creating_the_same_overlay_takes_over_its_links() -> None:
+    with Lab() as lab:
+        a, b = lab.hosts("a", "b")
+        web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+        assert web.ping(db.ipv4).lost == 0
+        before = links(a)
+
+        a.varpd.kill()
+        # What is in the kernel goes on working.
+        assert web.ping(db.ipv4, 5).lost == 0
+        a.varpd.start()
+        assert a.varpd.show() == []
+        a.create("blue", 7, "files", f"files/config={lab.mapping_file('blue.json').path}")
+
+        after = links(a)
+        assert {name: link["ifindex"] for name, link in after.items()} == {
+            name: link["ifindex"] for name, link in before.items()
+        }
+        assert after[web.port]["master"] == "blue"
+        assert web.ping(db.ipv4, 5).lost == 0
+        assert db.ping(web.ipv6, 5).lost == 0
+
+
+def test_a_link_of_somebody_else_is_refused_and_left_as_it_is() -> None:
+    with Lab() as lab:
+        (a,) = lab.hosts("a")
+        a.run("ip", "link", "add", "blue", "type", "bridge")
+        before = links(a)
+
+        refused = a.create(
+            *("blue", 7, "direct", "direct/dest_ip=192.0.2.99", "direct/dest_port=4789"),
+            check=False,
+        )
+
+        assert refused.returncode == 1
+        assert "blue" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+        assert links(a) == before
+
+
+def test_a_second_daemon_in_the_same_network_namespace_is_refused() -> None:
+    with Lab() as lab:
+        (a,) = lab.hosts("a")
+        second = VarpdProcess(a.namespace, lab.directory / "second", CONFIG)
+        second.start(wait=False)
+        assert second.process is not None
+
+        assert second.process.wait(30) == 1
+
+        (line,) = second.log().splitlines()
+        assert "another varpd runs in this network namespace" in line
+        assert str(a.varpd.pid) in line
+        assert a.varpd.show() == []  # the first one does not mind
