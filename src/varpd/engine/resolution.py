@@ -94,6 +94,10 @@ class Resolution:
         """
         overlay = self._overlay
         entry = overlay.entries.get(mac)
+        ticket = ticket_of(entry)
+        if ticket is not None and ticket in self._replies:
+            self._replies[ticket].extend(frames)
+            return
         askable = (
             entry is None
             and overlay.running
