@@ -6,7 +6,10 @@ from typing import Final
 
 import pytest
 
-TOOLS: Final = ("bridge", "ip", "nft", "nsenter", "ping", "setpriv", "unshare")
+TOOLS: Final = (
+    *("arping", "bridge", "dnsmasq", "ethtool", "ip", "iperf3", "nft", "nsenter", "ping"),
+    *("setpriv", "udhcpc", "unshare"),
+)
 """Programs that these tests run."""
 
 

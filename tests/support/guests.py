@@ -158,8 +158,10 @@ class Guest:
                 Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("0")
         self._port = (host, port)
         link = ("ip", "link", "set", "dev")
+        # Down first: the kernel makes the link-local address of the MAC when the link comes up.
+        self.run(*link, INTERFACE, "down")
         host.run(*link, port, "mtu", str(self.mtu), "master", bridge)
-        self.run(*link, INTERFACE, "mtu", str(self.mtu), "address", str(self.mac))
+        self.run(*link, INTERFACE, "mtu", str(self.mtu), "address", str(self.mac), "up")
         for item in self.identity.ips:
             self.run("ip", "address", "add", str(item), "dev", INTERFACE)
 

@@ -21,9 +21,7 @@ Step by step, which leaves more to the test:
 
 A plugin of the test's own is a file in `host.varpd.plugins`, put there before the daemon starts:
 
-        a = lab.host("a", start=False)
-        shutil.copy("probe.py", a.varpd.plugins)
-        a.varpd.start()
+        a, b = lab.hosts("a", "b", plugins=[numbered_plugins.__file__])
 
 `host.overlayadm("show", "-f")`, `host.varpd.kill()`, `host.varpd.send(SIGHUP)`,
 `host.run("bridge", "fdb", "show")`, `guest.run(...)`, `guest.popen(...)`,
@@ -37,6 +35,7 @@ Needs no pytest.
 
 import contextlib
 import json
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -212,10 +211,15 @@ class Lab:
             for host in self._hosts.values()
         )
 
-    def hosts(self, *names: str) -> list[Host]:
-        """Make hosts, start their daemons together and wait until all are ready."""
+    def hosts(self, *names: str, plugins: Sequence[str] = ()) -> list[Host]:
+        """Make hosts, start their daemons together and wait until all are ready.
+
+        `plugins` are files that the daemons load as plugins.
+        """
         hosts = [self.host(name, start=False) for name in names]
         for host in hosts:
+            for plugin in plugins:
+                shutil.copy(plugin, host.varpd.plugins)
             host.varpd.start(wait=False)
         for host in hosts:
             host.varpd.wait_until_ready()
