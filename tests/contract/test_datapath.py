@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from contract.datapaths import LinuxWorld, MemoryWorld, World, frame, mac
-from support.linux_host import until
+from support.waiting import until
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Row
 from varpd.datapath.encapsulation import VXLAN
 from varpd.engine.commands import (

@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from support import probes
-from support.instances import LOCAL, OVERLAY, VNETID, Stage, query, running, until
+from support.instances import LOCAL, OVERLAY, VNETID, Stage, query, running
 from support.probes import JUNK, NEIGHBOURS, ONE, ROUTER, ROUTER_IP, TWO, VALUES, WEB, WEB_IP
+from support.waiting import until
 from varpd.daemon.instance import InstanceFailed, InstanceSettings
 from varpd.daemon.watchdog import Watchdog
 from varpd.engine.commands import Command, Install, StartLookups

@@ -1,12 +1,12 @@
 """A real instance, guard and host around a probe plugin, for tests: nothing else is real."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import Any, Final
 
 from support.probes import VALUES
+from support.waiting import until
 from varpd.daemon.instance import Instance, InstanceSettings
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
@@ -36,13 +36,6 @@ PATIENCE: Final = 20.0
 
 SOON: Final = InstanceSettings(restart_min=0.01, restart_max=0.05)
 """Restarts without a wait that anybody would notice."""
-
-
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until `condition` holds."""
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110 - any condition, of code that has no event
-            await asyncio.sleep(0.001)
 
 
 def query(mac: bytes, cause: Cause = FRAME) -> Query:

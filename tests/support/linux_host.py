@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import Any, Final
@@ -61,14 +60,6 @@ async def running(sink: Recorder) -> AsyncIterator[LinuxDatapath]:
         yield datapath
     finally:
         await datapath.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true"
-        await asyncio.sleep(POLL)
 
 
 async def run(host: Namespace, *command: str) -> str:

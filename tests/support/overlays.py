@@ -1,7 +1,7 @@
 """The parts of the daemon that serve overlays, put together on a datapath that only remembers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import ClassVar, Final
@@ -197,13 +197,6 @@ class Parts:
             self._shared,
             lambda: None,
         )
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Return when `condition` is true; fail when that takes too long."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

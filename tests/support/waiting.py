@@ -1,5 +1,6 @@
 """Waiting for a condition, never for a time."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -34,3 +35,14 @@ def wait_for(what: str, condition: Callable[[], T], timeout: float = PATIENCE) -
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:g} s for {what}; it is {value!r}")
         pause.wait(_PAUSE)
+
+
+async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Let the event loop go on until `condition` holds.
+
+    Raises:
+        TimeoutError: it has not come true in `patience` seconds.
+    """
+    async with asyncio.timeout(patience):
+        while not condition():  # noqa: ASYNC110 - any condition, of code that has no event
+            await asyncio.sleep(0.001)

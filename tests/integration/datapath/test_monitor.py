@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support.linux_host import Recorder, make_link, run, running, target, until
+from support.linux_host import Recorder, make_link, run, running, target
 from support.namespaces import Namespace
+from support.waiting import until
 from varpd.datapath.linux import monitor
 from varpd.datapath.linux.learned import MACS_MAX
 from varpd.engine.commands import Install

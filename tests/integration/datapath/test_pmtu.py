@@ -10,9 +10,10 @@ import pytest
 from scapy.layers.inet import ICMP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig
 
-from support.linux_host import Recorder, make_link, run, running, target, until
+from support.linux_host import Recorder, make_link, run, running, target
 from support.namespaces import Namespace, connect
 from support.scapy_oracle import IP, Ether, IPv6, Raw
+from support.waiting import until
 from varpd.datapath.encapsulation import VXLAN
 from varpd.engine.commands import Install
 from varpd.engine.events import FramesPunted

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from support.overlays import until
+from support.waiting import until
 from varpd.control.access import Access
 from varpd.control.listener import Listener, listen
 from varpd.control.messages import CreateOverlay

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from support.instances import until
 from support.owner import Listener
+from support.waiting import until
 from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog

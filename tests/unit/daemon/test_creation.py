@@ -8,8 +8,9 @@ import pytest
 from msgspec import structs
 
 from support import overlays as support
-from support.overlays import REFUSAL, Parts, request, until
+from support.overlays import REFUSAL, Parts, request
 from support.probes import ONE
+from support.waiting import until
 from varpd.control.messages import ControlError, CreateOverlay, ErrorCode
 from varpd.daemon import creation
 from varpd.daemon.overlay import Overlay, Plan

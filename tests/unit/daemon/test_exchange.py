@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from support.instances import OVERLAY, query, until
+from support.instances import OVERLAY, query
 from support.owner import Listener
 from support.probes import ONE, TWO, VXLAN, WEB, WEB_IP, GoodProbe
+from support.waiting import until
 from varpd.daemon.calls import Caller
 from varpd.daemon.exchange import Exchange, stopped
 from varpd.daemon.guard import STOPPED, Guard

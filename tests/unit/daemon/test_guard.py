@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from support.instances import query, until
+from support.instances import query
 from support.owner import Listener
 from support.probes import ONE, TWO, VXLAN, WEB, GoodProbe
+from support.waiting import until
 from varpd.daemon.calls import Caller
 from varpd.daemon.guard import GIVEN_UP, STOPPED, Answered, Guard, Settled
 from varpd.daemon.judge import Judge, Operation

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from support.instances import LOCAL, OVERLAY, until
+from support.instances import LOCAL, OVERLAY
 from support.probes import ONE, ROUTER, VXLAN, WEB, WEB_IP, GoodProbe, PointProbe
+from support.waiting import until
 from varpd.daemon.host import InstanceHost, Place
 from varpd.daemon.mailbox import Mailbox
 from varpd.daemon.shared import SharedObjects

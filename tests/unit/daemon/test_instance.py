@@ -8,8 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from support import probes
-from support.instances import OVERLAY, SOON, Stage, query, running, until
+from support.instances import OVERLAY, SOON, Stage, query, running
 from support.probes import KNOWN, ONE, VALUES, WEB
+from support.waiting import until
 from varpd.daemon.degradation import CauseKind
 from varpd.daemon.instance import InstanceFailed, InstanceSettings
 from varpd.engine.events import Failed, InstanceStarted, InstanceStopped, TargetsEnumerated

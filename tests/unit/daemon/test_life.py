@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from support.instances import LOCAL, OVERLAY, query, until
+from support.instances import LOCAL, OVERLAY, query
 from support.owner import Listener
 from support.probes import ONE, TWO, VALUES, VXLAN, WEB, GoodProbe, PointProbe
+from support.waiting import until
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.host import Place
 from varpd.daemon.life import Life

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from support.instances import until
 from support.probes import ONE, TWO
+from support.waiting import until
 from varpd.daemon.mailbox import Mailbox, PanicSaid, Queue
 from varpd.provider.answers import Target
 

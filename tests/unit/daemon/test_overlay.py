@@ -8,7 +8,8 @@ import pytest
 from msgspec import structs
 
 from support import overlays as support
-from support.overlays import Parts, request, until
+from support.overlays import Parts, request
+from support.waiting import until
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon import creation
 from varpd.daemon.overlay import Overlay, Plan

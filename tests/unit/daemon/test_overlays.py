@@ -7,8 +7,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from support import overlays as support
-from support.overlays import REFUSAL, Parts, request, until
+from support.overlays import REFUSAL, Parts, request
 from support.probes import KNOWN, ONE, GoodProbe
+from support.waiting import until
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon.degradation import CauseKind
 from varpd.engine import commands

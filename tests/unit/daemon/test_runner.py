@@ -139,7 +139,9 @@ async def test_the_engine_is_told_the_time_of_the_loop(wheel: Wheel) -> None:
     assert before <= now <= asyncio.get_running_loop().time()
 
 
-async def test_a_plain_answer_is_told_within_the_turn_but_behind_older_commands(wheel: Wheel) -> None:
+async def test_a_plain_answer_comes_within_the_turn_behind_older_commands(
+    wheel: Wheel,
+) -> None:
     asked = query()
     before, between, after = resend(b"before"), resend(b"between"), resend(b"after")
     answer = events.LookupsAnswered("blue", [asked], [DROP])

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from support.instances import running, until
+from support.instances import running
 from support.probes import GoodProbe
+from support.waiting import until
 from varpd.daemon.saver import INTERVAL
 
 

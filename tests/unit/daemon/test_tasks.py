@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from support.instances import until
+from support.waiting import until
 from varpd.daemon.tasks import Tasks
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from support.instances import until
+from support.waiting import until
 from varpd.daemon.watchdog import Watchdog
 
 LIMIT = 0.1

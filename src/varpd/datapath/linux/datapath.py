@@ -5,7 +5,6 @@ for the kernel, see `varpd.datapath.linux.threads`.
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,14 +16,14 @@ from msgspec import Struct
 
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Link, LinkState, Row, Sink
 from varpd.datapath.encapsulation import ENCAPSULATIONS, VXLAN
-from varpd.datapath.linux import links, opening, path_mtu, refusals, tables
+from varpd.datapath.linux import buffers, links, opening, path_mtu, refusals, tables
 from varpd.datapath.linux.kernel import Kernel
 from varpd.datapath.linux.monitor import Monitor
 from varpd.datapath.linux.opening import Made
 from varpd.datapath.linux.path_mtu import PathMtus
+from varpd.datapath.linux.reader import PuntReader
 from varpd.datapath.linux.send import Sender
 from varpd.datapath.linux.threads import KernelThreads
-from varpd.datapath.linux.turns import Turns
 from varpd.datapath.linux.writer import RowWriter
 from varpd.engine.commands import (
     AskUsage,
@@ -61,7 +60,8 @@ class LinuxDatapath:
         self._overlays: dict[str, OpenOverlay] = {}
         # What keeps two changes of one overlay apart.
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._turns = Turns(time.perf_counter)
+        self._reader: PuntReader | None = None
+        self._stopped = False
         self._threads = KernelThreads()
         self.monitor = Monitor(sink, self._threads.tables)
         """Knows this host's addresses and guests' MACs."""
@@ -86,6 +86,7 @@ class LinuxDatapath:
         self._loop = asyncio.get_running_loop()
         try:
             await self._threads.start()
+            self._reader = PuntReader(await self._threads.at_length(buffers.total))
             self.writer.start()
             await self.monitor.start()
         except OSError as error:
@@ -94,10 +95,15 @@ class LinuxDatapath:
 
     async def stop(self) -> None:
         """See `Datapath.stop`."""
+        if self._stopped:
+            return
+        self._stopped = True
         # First of all, so that what was asked for is still done.
         await self._threads.at_length(self.writer.stop)
         for name in list(self._overlays):
             await self._let_go(name)
+        if self._reader is not None:
+            self._reader.stop()
         self.monitor.stop()
         await self._threads.stop()
 
@@ -227,9 +233,8 @@ class LinuxDatapath:
         await self.monitor.watch(link.name, made.pair.bridge, made.pair.device)
         self.writer.open(link.name, made.pair.device)
         self._overlays[link.name] = OpenOverlay(link, made, sender)
-        if made.punt is not None:
-            read = partial(self._turns.take, link.name, made.punt.read_turn)
-            loop.add_reader(made.punt.socket, read)
+        if made.punt is not None and self._reader is not None:
+            self._reader.add(link.name, made.punt)
 
     async def _let_go(self, overlay: str) -> None:
         """Carry no more frames for an overlay; its links and rows stay."""
@@ -237,9 +242,8 @@ class LinuxDatapath:
         if found is None:
             return
         punt = found.made.punt
-        if punt is not None:
-            asyncio.get_running_loop().remove_reader(punt.socket)
-        self._turns.forget(overlay)
+        if punt is not None and self._reader is not None:
+            self._reader.remove(overlay, punt)
         self.monitor.unwatch(overlay)
         # The writer may be injecting through the sender until it has closed the overlay.
         await asyncio.wrap_future(self.writer.close(overlay))
@@ -270,8 +274,10 @@ class LinuxDatapath:
 
     def _ask_usage(self, command: AskUsage) -> None:
         def report(result: Future[list[float | None]]) -> None:
-            if not result.cancelled() and result.exception() is None:
-                self._tell(UsageReported(command.overlay, command.macs, result.result()))
+            failed = result.cancelled() or result.exception() is not None
+            # What cannot be found out counts as in use: it is asked about rather than dropped.
+            idle = [0.0] * len(command.macs) if failed else result.result()
+            self._tell(UsageReported(command.overlay, command.macs, [*idle]))
 
         self.writer.usage(command.overlay, command.macs).add_done_callback(report)
 

@@ -24,9 +24,6 @@ BATCH: Final = 64
 RECEIVE_SIZE: Final = 9216
 """The largest datagram taken: guests' MTU is 8900 at most, and headers come on top."""
 
-BUFFER: Final = 4 << 20
-"""Bytes of socket buffer asked for: about 5,000 small frames, a tenth of a second of a flood."""
-
 STALE: Final = 1.0
 """Seconds after which a frame that was waiting when varpd came is of no use to its sender."""
 
@@ -64,10 +61,6 @@ def bind_punt_socket(
             # A tunnel device may be told to send no checksums over IPv6.
             punt.setsockopt(socket.IPPROTO_UDP, _UDP_NO_CHECK6_RX, 1)
             punt.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            punt.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
-        except PermissionError:
-            punt.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         punt.bind((str(address), port))
     except BaseException:
         punt.close()
@@ -108,9 +101,19 @@ class PuntSocket:
         self._fresh = False
         self._drops = 0
 
-    @property
-    def buffer(self) -> int:
-        """Bytes of socket buffer that the kernel granted; less than `BUFFER` without root."""
+    def fileno(self) -> int:
+        """Return what the event loop waits for."""
+        return self.socket.fileno()
+
+    def resize(self, size: int) -> int:
+        """Ask for a receive buffer of `size` bytes, and return how many the kernel granted.
+
+        Without the right to more it grants what ``net.core.rmem_max`` allows.
+        """
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+        except PermissionError:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         # The kernel doubles what it is asked for, to have room for its own records.
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
