@@ -1,7 +1,9 @@
 """What the daemon's coming and going does to overlays."""
 
 import json
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -9,6 +11,9 @@ from support.lab import CONFIG, Host, Lab
 from support.varpd_process import VarpdProcess
 
 pytestmark = pytest.mark.integration
+
+CAPABILITIES: Final = ("+net_admin", "+net_bind_service")
+"""Bits 12 and 10 of capabilities(7)."""
 
 
 def links(host: Host) -> dict[str, Any]:
@@ -95,3 +100,18 @@ def test_a_second_daemon_in_the_same_network_namespace_is_refused() -> None:
         assert "another varpd runs in this network namespace" in line
         assert str(a.varpd.pid) in line
         assert a.varpd.show() == []  # the first one does not mind
+
+
+def test_two_capabilities_are_all_that_the_daemon_needs() -> None:
+    with Lab(6) as lab:
+        hosts = [lab.host(name, start=False) for name in ("a", "b")]
+        for host in hosts:
+            host.varpd.wrapper = ["setpriv", f"--bounding-set=-all,{','.join(CAPABILITIES)}"]
+            host.varpd.start()
+            status = Path(f"/proc/{host.varpd.pid}/status").read_text(encoding="ascii")
+            assert re.search(r"^CapEff:\t0*1400$", status, re.MULTILINE)
+
+        web, db = lab.files_overlay("blue", 7, dict(zip(("web", "db"), hosts, strict=True)))
+
+        assert web.ping(db.ipv4, 3).lost == 0
+        assert db.ping(web.ipv6, 3).lost == 0

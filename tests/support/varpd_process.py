@@ -39,6 +39,8 @@ class VarpdProcess:
         self.config = directory / "varpd.toml"
         """Read at `start` and on SIGHUP."""
         self.log_file = directory / "log"
+        self.wrapper: list[str] = []
+        """A command that starts the daemon, such as `setpriv`; none unless set."""
         self.process: subprocess.Popen[bytes] | None = None
         self.plugins.mkdir(parents=True, mode=0o755)
         self.config.write_text(config, encoding="utf-8")
@@ -46,6 +48,7 @@ class VarpdProcess:
     def command(self) -> list[str]:
         """Return the command that starts the daemon."""
         return self.namespace.command(
+            *self.wrapper,
             str(BIN / "varpd"),
             *("--socket", str(self.socket), "--state-dir", str(self.directory / "state")),
             *("--config", str(self.config), "--plugin-dir", str(self.plugins)),
