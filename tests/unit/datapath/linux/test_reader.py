@@ -19,6 +19,7 @@ class Punts:
     def __init__(self, granted: int = 1 << 40) -> None:
         self.near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.near.setblocking(False)
+        self.far.setblocking(False)
         self.granted = granted
         self.sizes: list[int] = []
         self.lost = 0
