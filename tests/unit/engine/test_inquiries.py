@@ -373,6 +373,23 @@ def test_a_probe_of_its_own_address_does_not_spoil_the_answer_to_others() -> Non
     assert replying(script) == [arp_reply(other, ASKER)]
 
 
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [
+        (arp_request(), arp_reply(arp_request(), ASKER)),
+        (solicitation(), advertisement(solicitation(), ASKER)),
+    ],
+    ids=["arp", "ndp"],
+)
+def test_who_has_an_address_may_hear_that_another_is_its_own_too(
+    asked: bytes, reply: bytes
+) -> None:
+    script, who = asking(asked)
+    script.when(neighbour(who, ASKER))
+    script.when(lookup(query(script), target(2)))
+    assert replying(script) == [reply]
+
+
 def test_a_gratuitous_request_is_not_even_asked_about() -> None:
     script = Script().when(punt(arp_request(address=IP_ASKER)))
     script.when(lookup(query(script), PROXY_ARP), then=[])
@@ -639,6 +656,13 @@ def test_a_frame_waits_no_longer_than_the_time_out(begin: Any) -> None:
     )
     assert script.count("dropped.timeout") == 1
     assert script.engine.waiting(OVERLAY) == 0
+
+
+def test_a_frame_that_joins_does_not_make_those_before_it_wait_longer() -> None:
+    script, _, _ = waiting_for_a_lookup()
+    script.when(punt(SHOUT), then=[], after=4)
+    script.when(DeadlinePassed(), after=1)
+    assert script.count("dropped.timeout") == 2
 
 
 @STAGES
