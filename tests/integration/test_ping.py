@@ -6,20 +6,11 @@ from typing import Final, Literal
 
 import pytest
 
-from support.capture import Capture, Frame
 from support.guests import INTERFACE, Guest
-from support.lab import Lab
-from support.waiting import wait_for
+from support.lab import Host, Lab
+from support.shared_lab import overlays_of_a_test
 
 pytestmark = pytest.mark.integration
-
-PUNT_PORT: Final = 789
-ROUNDS: Final = 10
-"""Cold pings by which a reply that overtakes its row is seen."""
-
-BROADCAST: Final = b"\xff\xff\xff\xff\xff\xff"
-SOLICITED: Final = b"\x33\x33\xff\x00\x00\x02"
-"""Where solicitations for the second guest go (RFC 4291, 2.7.1; RFC 2464, 7)."""
 
 TCP_PORT: Final = 7007
 LOST_SEGMENTS: Final = ("TcpRetransSegs", "TcpExtTCPSynRetrans", "TcpExtTCPTimeouts")
@@ -27,10 +18,21 @@ LOST_SEGMENTS: Final = ("TcpRetransSegs", "TcpExtTCPSynRetrans", "TcpExtTCPTimeo
 Family = Literal[4, 6]
 
 
-@pytest.fixture(params=[4, 6], ids=["ipv4-underlay", "ipv6-underlay"])
+@pytest.fixture(scope="module", params=[4, 6], ids=["ipv4-underlay", "ipv6-underlay"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     with Lab(request.param) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def all_hosts(lab: Lab) -> list[Host]:
+    return lab.hosts("a", "b", "c")
+
+
+@pytest.fixture
+def hosts(all_hosts: list[Host]) -> Iterator[list[Host]]:
+    with overlays_of_a_test(all_hosts):
+        yield all_hosts
 
 
 def address(guest: Guest, version: Family) -> str:
@@ -38,8 +40,8 @@ def address(guest: Guest, version: Family) -> str:
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["ipv4", "ipv6"])
-def test_cold_pings_both_ways_lose_nothing(lab: Lab, version: Family) -> None:
-    a, b = lab.hosts("a", "b")
+def test_cold_pings_both_ways_lose_nothing(lab: Lab, hosts: list[Host], version: Family) -> None:
+    a, b, _ = hosts
     web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
 
     there = web.ping(address(db, version), 10)
@@ -52,8 +54,10 @@ def test_cold_pings_both_ways_lose_nothing(lab: Lab, version: Family) -> None:
     ]
 
 
-def test_three_hosts_with_two_overlays_that_look_alike_are_kept_apart(lab: Lab) -> None:
-    a, b, c = lab.hosts("a", "b", "c")
+def test_three_hosts_with_two_overlays_that_look_alike_are_kept_apart(
+    lab: Lab, hosts: list[Host]
+) -> None:
+    a, b, c = hosts
     blue_web, blue_db = lab.files_overlay("blue", 7, {"web": a, "db": b})
     (green_web,) = lab.files_overlay("green", 8, {"web": c})
     assert green_web.identity == blue_web.identity
@@ -64,8 +68,10 @@ def test_three_hosts_with_two_overlays_that_look_alike_are_kept_apart(lab: Lab) 
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["ipv4", "ipv6"])
-def test_a_cold_tcp_connection_sends_nothing_twice(lab: Lab, version: Family) -> None:
-    a, b = lab.hosts("a", "b")
+def test_a_cold_tcp_connection_sends_nothing_twice(
+    lab: Lab, hosts: list[Host], version: Family
+) -> None:
+    a, b, _ = hosts
     web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
     family = socket.AF_INET if version == 4 else socket.AF_INET6
 
@@ -89,46 +95,19 @@ def test_a_cold_tcp_connection_sends_nothing_twice(lab: Lab, version: Family) ->
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["ipv4", "ipv6"])
-def test_the_row_is_there_before_the_answer_to_arp_or_a_solicitation(
-    lab: Lab, version: Family
+def test_a_peer_without_varpd_needs_only_a_vxlan_device(
+    lab: Lab, hosts: list[Host], version: Family
 ) -> None:
-    a, b = lab.hosts("a", "b")
-    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
-
-    with Capture(a.namespace, "lo") as lo:
-        for _ in range(ROUNDS):
-            a.overlayadm("modify", "blue", "-f")
-            web.run("ip", "neigh", "flush", "dev", INTERFACE)
-            wait_for("the row to go", lambda: str(db.mac) not in a.run("bridge", "fdb").stdout)
-            assert web.ping(address(db, version)).lost == 0
-        punted = [frame for frame in punts(lo) if frame.src == web.mac]
-
-    # The question was asked of varpd; what was sent upon its answer met the row.
-    assert [frame for frame in punted if frame.dst == db.mac] == []
-    asked = {
-        frame.ethertype for frame in punted if frame.dst == SOLICITED or frame.dst == BROADCAST
-    }
-    assert asked == {0x0806 if version == 4 else 0x86DD}
-
-
-def punts(lo: Capture) -> list[Frame]:
-    """Return the frames that the kernel has handed to varpd."""
-    frames = (frame.wrapped(PUNT_PORT) for frame in lo.frames() if not frame.outgoing)
-    return [frame for frame in frames if frame is not None]
-
-
-@pytest.mark.parametrize("version", [4, 6], ids=["ipv4", "ipv6"])
-def test_a_peer_without_varpd_needs_only_a_vxlan_device(lab: Lab, version: Family) -> None:
-    a = lab.host("a")
-    plain = lab.host("plain", start=False)
-    file = lab.mapping_file("blue.json")
+    a, *_ = hosts
+    plain = lab.host(f"plain{version}", start=False)
+    file = lab.mapping_file("half.json")
     file.put(lab.identity("web"), a)
     file.put(lab.identity("db"), plain)
-    a.create("blue", 7, "files", f"files/config={file.path}")
-    web = a.attach("blue", "web")
+    a.create("half", 9, "files", f"files/config={file.path}")
+    web = a.attach("half", "web")
     plain.run("ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
     plain.run(
-        *("ip", "link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789"),
+        *("ip", "link", "add", "vx0", "type", "vxlan", "id", "9", "dstport", "4789"),
         *("local", plain.address, "remote", a.address),
     )
     plain.run("ip", "link", "set", "vx0", "master", "br0", "up")
@@ -137,5 +116,5 @@ def test_a_peer_without_varpd_needs_only_a_vxlan_device(lab: Lab, version: Famil
 
     assert web.ping(address(db, version), 5).lost == 0
     web.run("ip", "neigh", "flush", "dev", INTERFACE)
-    a.overlayadm("modify", "blue", "-f")
+    a.overlayadm("modify", "half", "-f")
     assert db.ping(address(web, version), 5).lost == 0

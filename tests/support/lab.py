@@ -263,11 +263,13 @@ class Lab:
         """Make an overlay from a mapping file, and its guests.
 
         The file is `lab.mapping_file("NAME.json")`, complete before anything else is made. The
-        overlay is created on every host of the lab, also on those without guests.
+        overlay is created on every host whose daemon runs, also on those without guests.
         """
         file = self.mapping_file(f"{name}.json")
+        file.mappings.clear()
         for guest, host in guests.items():
             file.put(self.identity(guest), host)
         for host in self._hosts.values():
-            host.create(name, vnetid, "files", f"files/config={file.path}", *properties)
+            if host.varpd.process is not None:
+                host.create(name, vnetid, "files", f"files/config={file.path}", *properties)
         return [host.attach(name, guest) for guest, host in guests.items()]
