@@ -28,18 +28,21 @@ def hosts(lab: Lab) -> list[Host]:
 
 
 def mld_query(guest: Guest) -> Ether:
-    """A general query (RFC 2710, section 3)."""
+    """A general query (RFC 2710, section 3).
+
+    A bridge that heeds it does so after the time that hosts have for their reports, milliseconds.
+    """
     return (
         Ether(src=str(guest.mac), dst="33:33:00:00:00:01")
         / IPv6(src=guest.identity.link_local, dst="ff02::1", hlim=1)
         / IPv6ExtHdrHopByHop(options=[RouterAlert()])
-        / ICMPv6MLQuery(mladdr="::", mrd=1000)
+        / ICMPv6MLQuery(mladdr="::", mrd=1)
     )
 
 
 def igmp_query(guest: Guest) -> Ether:
-    """A general query (RFC 2236, section 2)."""
-    query = bytes.fromhex("1164 0000 0000 0000")
+    """A general query (RFC 2236, section 2), to be answered within a tenth of a second."""
+    query = bytes.fromhex("1101 0000 0000 0000")
     query = query[:2] + checksum(query).to_bytes(2, "big") + query[4:]
     return (
         Ether(src=str(guest.mac), dst="01:00:5e:00:00:01")
