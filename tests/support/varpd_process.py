@@ -47,6 +47,10 @@ class VarpdProcess:
 
     def command(self) -> list[str]:
         """Return the command that starts the daemon."""
+        # However whoever started it ends, it does not stay behind.
+        return ["setpriv", "--pdeathsig", "KILL", *self._inside()]
+
+    def _inside(self) -> list[str]:
         return self.namespace.command(
             *self.wrapper,
             str(BIN / "varpd"),
