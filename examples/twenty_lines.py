@@ -1,4 +1,4 @@
-"""A search plugin in twenty lines: a guest's MAC address ends with the number of its host."""
+"""A search plugin in twenty lines: the guest 10.x.H.n has the MAC 02:42:10:x:H:n, on host H."""
 
 from ipaddress import ip_address
 
@@ -15,7 +15,13 @@ class RackPlugin(provider.DynamicPlugin):
         return (provider.Property("rack/network", provider.PropertyType.IP, required=True),)
 
     def lookup(self, query: provider.Query) -> provider.Answer:
-        network = self.get_property("rack/network")
-        if query.dst.is_group or network is None:
+        if query.ethertype == 0x0806 and query.dst.is_group:
+            return provider.PROXY_ARP
+        if not query.dst.startswith(b"\x02\x42"):
             return provider.DROP
-        return provider.Target(ip=ip_address(network) + query.dst[5], port=4789)
+        network = ip_address(str(self.get_property("rack/network")))
+        return provider.Target(ip=network + query.dst[4], port=4789)
+
+    def arp(self, address: provider.IpAddress) -> provider.NeighbourAnswer:
+        is_ours = address.version == 4 and address.packed[0] == 10
+        return provider.MacAddress(b"\x02\x42" + address.packed) if is_ours else provider.DROP

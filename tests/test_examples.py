@@ -6,13 +6,14 @@ import subprocess
 import sys
 import tokenize
 import tomllib
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final
 
-from varpd.provider import DROP, Target
+from varpd.net.addresses import MacAddress
+from varpd.provider import DROP, PROXY_ARP, Target
 from varpd.provider.registration import check_class
-from varpd.provider.testing import conformance
+from varpd.provider.testing import conformance, frame_query
 
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 TWENTY_LINES: Final = EXAMPLES / "twenty_lines.py"
@@ -24,10 +25,16 @@ TestTwentyLines = conformance(
     RackPlugin,
     values={"rack/network": IPv4Address("192.0.2.0")},
     answers=[
-        ("02:00:5e:00:53:07", Target(ip=IPv4Address("192.0.2.7"), port=4789)),
+        ("02:42:0a:01:07:63", Target(ip=IPv4Address("192.0.2.7"), port=4789)),
         ("ff:ff:ff:ff:ff:ff", DROP),
+        (frame_query("ff:ff:ff:ff:ff:ff", ethertype=0x0806), PROXY_ARP),
     ],
-    unknown=["33:33:00:00:00:01"],
+    neighbours=[
+        (IPv4Address("10.1.7.99"), MacAddress.parse("02:42:0a:01:07:63")),
+        (IPv4Address("11.1.7.99"), DROP),
+        (IPv6Address("fd00::7"), DROP),
+    ],
+    unknown=["33:33:00:00:00:01", "02:00:5e:00:53:07"],
 )
 
 
