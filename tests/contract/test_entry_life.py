@@ -223,6 +223,10 @@ class EntryLife(RuleBasedStateMachine):
             assert self.model.rows.get(view.mac) == (known if remote else None)
 
     @invariant()
+    def remotes_are_the_targets_of_rows(self) -> None:
+        assert self.engine.remotes(OVERLAY) == set(self.model.rows.values())
+
+    @invariant()
     def the_administrator_is_above_all(self) -> None:
         views = {view.mac: view for view in self.engine.entries(OVERLAY)}
         for dst, said in self.model.pinned.items():

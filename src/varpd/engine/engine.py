@@ -5,6 +5,7 @@ is an argument, and `next_deadline` says when it wants to be told that time has 
 """
 
 import heapq
+from collections.abc import Iterator
 from typing import assert_never
 
 from msgspec import Struct
@@ -132,22 +133,27 @@ class Engine:
 
     def entries(self, overlay: str) -> list[EntryView]:
         """Return what is known of the MACs of an overlay, in no order."""
+        return list(self.each_entry(overlay))
+
+    def each_entry(self, overlay: str) -> Iterator[EntryView]:
+        """Yield the same one by one, as it was at the first; for whoever must not take long."""
         parts = self._overlays.get(overlay)
         if parts is None:
-            return []
-        views = []
-        for mac, entry in parts.overlay.entries.items():
+            return
+        for mac, entry in list(parts.overlay.entries.items()):
             valid, state = valid_of(entry), state_of(entry)
-            views.append(
-                EntryView(
-                    mac,
-                    () if valid is None else valid.targets,
-                    "stale" if valid is entry and valid.stale else state.value,
-                    (Origin.ADMINISTRATOR if is_administrators(entry) else Origin.PLUGIN).value,
-                    None if valid is None else valid.since,
-                )
+            yield EntryView(
+                mac,
+                () if valid is None else valid.targets,
+                "stale" if valid is entry and valid.stale else state.value,
+                (Origin.ADMINISTRATOR if is_administrators(entry) else Origin.PLUGIN).value,
+                None if valid is None else valid.since,
             )
-        return views
+
+    def remotes(self, overlay: str) -> set[Target]:
+        """Return the targets that an overlay's frames are sent to, but for this host."""
+        parts = self._overlays.get(overlay)
+        return set() if parts is None else parts.overlay.remotes()
 
     def knows(self, overlay: str, mac: bytes) -> bool:
         """Return whether an overlay has an entry for `mac`."""
@@ -168,6 +174,11 @@ class Engine:
         """Return how many bytes of frames wait in an overlay."""
         parts = self._overlays.get(overlay)
         return 0 if parts is None else parts.overlay.shares.waiting.used
+
+    def in_progress(self, overlay: str) -> int:
+        """Return how many questions to the plugin of an overlay have no final answer yet."""
+        parts = self._overlays.get(overlay)
+        return 0 if parts is None else parts.overlay.shares.lookups.used
 
     # -- events --------------------------------------------------------------------------------
 

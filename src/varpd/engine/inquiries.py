@@ -255,7 +255,8 @@ class Inquiries:
         overlay.waits.pop(question, None)
         inquiry = stage.close(question)
         if inquiry is None:
-            overlay.counters["late"] += 1
+            if not isinstance(answer, Failed):
+                overlay.counters["late"] += 1
             return []
         overlay.shares.waiting.give(inquiry.size)
         return inquiry.items

@@ -37,6 +37,8 @@ ROWS_GRACE: Final = 1.0
 
 NEVER: Final = float("inf")
 
+_NO_TARGETS: Final[tuple[Target, ...]] = ()
+
 Question = Query | NeighbourQuestion
 """What a plugin is asked; the object itself is what the answer belongs to."""
 
@@ -95,6 +97,7 @@ class Overlay:
         self.shares = shares
         self.counters: Counter[str] = Counter()
         self.entries: dict[bytes, Entry] = {}
+        self._uses: dict[Target, int] = {}
         self.running = False
         self.default: Target | None = None
         self.default_local = False
@@ -166,9 +169,13 @@ class Overlay:
     def put(self, mac: bytes, entry: Entry) -> None:
         """Put an entry in the place of whatever is known of `mac`."""
         before = self.entries.get(mac)
-        change = weight(entry) - (0 if before is None else weight(before))
-        if change:
-            self.shares.targets.take(change)
+        old, new = targets_of(before), targets_of(entry)
+        if before is None or len(old) != len(new):
+            change = weight(new) - (0 if before is None else weight(old))
+            if change:
+                self.shares.targets.take(change)
+        if old is not new:
+            self._count_uses(old, new)
         self.entries[mac] = entry
         if type(before) is Pending and type(entry) is not Pending:
             self.waits.pop(mac, None)
@@ -177,9 +184,37 @@ class Overlay:
         """Take away what is known of `mac`, and return it."""
         before = self.entries.pop(mac, None)
         if before is not None:
-            self.shares.targets.give(weight(before))
+            targets = targets_of(before)
+            self.shares.targets.give(weight(targets))
+            self._count_uses(targets, ())
             self.waits.pop(mac, None)
         return before
+
+    def remotes(self) -> set[Target]:
+        """Return the targets that frames are sent to, but for this host."""
+        targets = set(self._uses)
+        if self.default is not None:
+            targets.add(self.default)
+        return {target for target in targets if not self.is_local(target)}
+
+    def add_uses(self, target: Target, count: int) -> None:
+        """Note that `count` entries that had no target now have this one.
+
+        `put` and `forget` see to it themselves.
+        """
+        self._uses[target] = self._uses.get(target, 0) + count
+
+    def _count_uses(self, old: tuple[Target, ...], new: tuple[Target, ...]) -> None:
+        """Note that an entry has other targets."""
+        uses = self._uses
+        for target in new:
+            uses[target] = uses.get(target, 0) + 1
+        for target in old:
+            left = uses[target] - 1
+            if left:
+                uses[target] = left
+            else:
+                del uses[target]
 
     def is_local(self, target: Target) -> bool:
         """Return whether a target is this host."""
@@ -259,8 +294,16 @@ class Overlay:
         return min(fronts, default=None)
 
 
-def weight(entry: Entry) -> int:
-    """Return how much of the table's bound an entry takes: each (MAC, remote) counts as one."""
-    if isinstance(entry, Refreshing):
-        entry = entry.valid
-    return max(1, len(entry.targets)) if isinstance(entry, Valid) else 1
+def targets_of(entry: Entry | None) -> tuple[Target, ...]:
+    """Return the targets that an entry has."""
+    if type(entry) is Refreshing:
+        return entry.valid.targets
+    return entry.targets if type(entry) is Valid else _NO_TARGETS
+
+
+def weight(targets: tuple[Target, ...]) -> int:
+    """Return how much of the table's bound an entry with `targets` takes.
+
+    Each (MAC, remote) counts as one, and so does an entry without a target.
+    """
+    return len(targets) or 1

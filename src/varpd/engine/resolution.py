@@ -82,6 +82,7 @@ class Resolution:
             valid = overlay.valid((target,), now)
             for mac in macs:
                 entries[mac] = valid
+            overlay.add_uses(target, len(macs))
             self.expire(valid, macs, now)
             overlay.install(valid, macs, packets, out)
         out.extend(after)
@@ -199,7 +200,7 @@ class Resolution:
             overlay.finish(query)
             if counts:
                 self._settle(query, answer, now, out)
-            else:
+            elif not isinstance(answer, Failed):
                 overlay.counters["late"] += 1
         if query in self._replies:
             self._inject(query.dst, self._replies.pop(query), out)

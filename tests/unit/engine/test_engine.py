@@ -15,6 +15,7 @@ from varpd.engine.events import (
     LookupsAnswered,
     OverlayAdded,
     OverlayRemoved,
+    TableFlushed,
     TargetSet,
 )
 from varpd.engine.settings import Totals
@@ -91,6 +92,20 @@ def test_the_views_say_what_is_known_and_by_whom() -> None:
     assert not script.engine.knows("nowhere", A)
     assert script.engine.counters("nowhere") == {}
     assert script.engine.default_target("nowhere") is None
+    assert list(script.engine.each_entry("nowhere")) == []
+    assert script.engine.remotes(OVERLAY) == {target(2)}
+    assert script.engine.remotes("nowhere") == set()
+
+
+def test_whoever_looks_at_entries_one_by_one_sees_the_table_as_it_was() -> None:
+    script = Script()
+    for number in (2, 3):
+        script.when(TargetSet(OVERLAY, mac(number), target(2)))
+    entries = script.engine.each_entry(OVERLAY)
+    assert next(entries).mac == mac(2)
+    script.when(TableFlushed(OVERLAY))
+    assert next(entries).mac == mac(3)
+    assert script.engine.entries(OVERLAY) == []
 
 
 def test_what_a_turn_takes_of_a_share_it_gives_back() -> None:

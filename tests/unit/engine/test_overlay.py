@@ -6,12 +6,13 @@ import pytest
 
 from support.script import HERE, OVERLAY, mac, settings, target
 from varpd.engine.commands import Command, Install, RemoveRows
-from varpd.engine.overlay import EndHold, Locality, Overlay, Shares, weight
+from varpd.engine.overlay import EndHold, Locality, Overlay, Shares
 from varpd.provider.answers import Target
 from varpd.targets.budget import Budget
-from varpd.targets.entries import Blocked, Negative, Pending, Refreshing, Valid, Waiting
+from varpd.targets.entries import Blocked, Entry, Negative, Pending, Refreshing, Valid, Waiting
 
-A = bytes(mac(1))
+A, B = bytes(mac(1)), bytes(mac(2))
+GROUP = bytes.fromhex("01005e010203")
 
 
 @pytest.fixture
@@ -39,12 +40,40 @@ def test_an_address_in_front_of_a_nat_counts_as_local(overlay: Overlay) -> None:
     assert overlay.is_local(target(9))
 
 
-def test_entries_are_counted_by_their_remotes() -> None:
-    group = Valid((target(2), target(3), target(4)), 0.0, 0.0)
-    assert weight(group) == 3
-    assert weight(Valid((), 0.0, 0.0)) == 1
-    assert weight(Blocked(0.0)) == 1
-    assert weight(Negative(())) == 1
+@pytest.mark.parametrize(
+    ("entry", "size"),
+    [
+        (Valid((target(2), target(3), target(4)), 0.0, 0.0), 3),
+        (Valid((), 0.0, 0.0), 1),
+        (Blocked(0.0), 1),
+        (Negative(()), 1),
+    ],
+)
+def test_entries_are_counted_by_their_remotes(overlay: Overlay, entry: Entry, size: int) -> None:
+    overlay.put(A, entry)
+    assert overlay.shares.targets.used == size
+
+
+def test_a_target_is_a_remote_while_an_entry_has_it(overlay: Overlay, locality: Locality) -> None:
+    locality.addresses = frozenset({HERE})
+    shared = overlay.valid((target(2),), 0.0)
+    overlay.put(A, shared)
+    overlay.put(B, shared)
+    overlay.put(GROUP, overlay.valid((target(1), target(3)), 0.0))
+    assert overlay.remotes() == {target(2), target(3)}
+
+    overlay.put(B, Refreshing(shared, overlay.query(B, b"")))
+    overlay.forget(A)
+    assert overlay.remotes() == {target(2), target(3)}
+
+    overlay.put(B, overlay.valid((target(4),), 0.0))
+    overlay.forget(GROUP)
+    assert overlay.remotes() == {target(4)}
+
+
+def test_the_one_target_of_a_point_overlay_is_a_remote(overlay: Overlay) -> None:
+    overlay.default = target(5)
+    assert overlay.remotes() == {target(5)}
 
 
 def test_putting_and_forgetting_keeps_the_share_right(overlay: Overlay) -> None:
