@@ -65,6 +65,16 @@ class Exchange:
             self._owner.panicked(self._mailbox.panic)
         return said
 
+    def stop(self) -> list[Event]:
+        """Take no more questions; return the answers to the outstanding ones: that none comes."""
+        dropped: dict[Operation, list[Any]] = {}
+        for operation, question in self._guard.stop():
+            dropped.setdefault(operation, []).append(question)
+        return [
+            _answered(self._overlay, operation, questions, [STOPPED] * len(questions))
+            for operation, questions in dropped.items()
+        ]
+
     def deliver(self) -> None:
         """Take what was said; called by the mailbox, on the loop."""
         panic = self._mailbox.panic

@@ -91,13 +91,14 @@ class Guard:
         """Take questions from now on, for the operations in `calls`."""
         self._calls = calls
 
-    def stop(self) -> None:
-        """Take no more questions, and drop those that are outstanding."""
+    def stop(self) -> list[tuple[Operation, Question]]:
+        """Take no more questions; return those that are outstanding, and drop them."""
         self._calls = {}
         late, self._late = self._late, {}
         for item in late.values():
             if item.task is not None:
                 item.task.cancel()
+        return [(item.operation, item.question) for item in late.values()]
 
     def ask(self, operation: Operation, questions: Sequence[Question]) -> list[Given]:
         """Ask questions; `DEFERRED` is the answer to those whose answer comes to `settle`."""

@@ -13,9 +13,9 @@ what was saved last::
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -36,7 +36,7 @@ from varpd.engine.commands import CancelQuestions
 from varpd.engine.events import DefaultTargetSet, Event, InstanceStarted, InstanceStopped
 from varpd.provider.answers import Target
 from varpd.provider.errors import ProviderError
-from varpd.provider.plugin import Endpoint, Plugin, State, StopReason
+from varpd.provider.plugin import Plugin, State, StopReason
 from varpd.provider.properties import Value
 
 _COUNTED: Final = dict.fromkeys(("ignored", "lost", "late_answers", "other_family", "panics"), 0)
@@ -123,8 +123,6 @@ class Instance:
         """The plugin's properties that are set."""
         self.default_target: Target | None = None
         """Where everything goes; None for a DYNAMIC plugin or before `start`."""
-        self.last_panic: PanicSaid | None = None
-        """How the instance gave up last."""
         self._place = Place(plugin, overlay, vnetid, encapsulation.name, encapsulation.kinds, local)
         self._settings = settings
         self._tasks = tasks
@@ -247,19 +245,18 @@ class Instance:
 
     async def reload(self) -> None:
         """Have the plugin read its data again; what goes wrong is a fault."""
-        await self._tell(
-            "reload", lambda life: life.operations.reload(self._settings.start_timeout)
-        )
-        if self._life is not None and self._settings.preload:
-            self._life.preload(self._settings.max_targets, self._settings.lookup_timeout)
-
-    async def local_endpoint(self, endpoint: Endpoint, present: bool) -> None:
-        """Tell the plugin that a guest is on this host, or no longer is; never raises."""
-        timeout = self._settings.lookup_timeout
-        await self._tell(
-            "local_endpoint",
-            lambda life: life.operations.local_endpoint(endpoint, present, timeout),
-        )
+        life = self._life
+        if life is None:
+            return
+        try:
+            await life.operations.reload(self._settings.start_timeout)
+        except ProviderError as exc:
+            self._health.fault(f"reload raised {type(exc).__name__}: {exc}", exc)
+        except OperationFailed:
+            # Its fault was reported; what the plugin knows is told anew all the same.
+            pass
+        if self._life is life and self._settings.preload:
+            life.preload(self._settings.max_targets, self._settings.lookup_timeout)
 
     async def stop(self, reason: StopReason) -> None:
         """End the instance for good; nothing is emitted after this returned."""
@@ -274,7 +271,7 @@ class Instance:
         async with self._lock:
             life, self._life = self._life, None
             if life is not None:
-                self._emit(InstanceStopped(self._place.overlay))
+                self._emit_stopped(life.exchange.stop())
                 await life.end(reason)
         if self._recovery is not None:
             await asyncio.wait({self._recovery})
@@ -333,40 +330,36 @@ class Instance:
                     self.default_target = target
                     self._emit(DefaultTargetSet(self._place.overlay, target))
 
-    async def _tell(self, what: str, tell: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
-        """Call an operation whose failure is nobody's but the plugin's."""
-        if self._life is None:
-            return
-        try:
-            await tell(self._life)
-        except ProviderError as exc:
-            self._health.fault(f"{what} raised {type(exc).__name__}: {exc}", exc)
-        except OperationFailed:
-            # Its fault was reported.
-            return
-
     def _panicked(self, life: Life, panic: PanicSaid) -> None:
         """Take a life that gave up from its work, whatever is going on."""
-        if self._life is not life:
-            self._health.note(f"panic: {panic.message}")
+        if life.gave_up:
             return
-        self._life = None
-        self.last_panic = panic
+        life.gave_up = True
         self._counts["panics"] += 1
-        life.guard.stop()
-        life.abort()
         self._health.log.error(
             "panic", message=panic.message, stack=panic.stack, before=list(self._health.recent)
         )
+        if self._life is not life:
+            # It is not at work yet, or no longer: who waits for it hears of it.
+            return
+        self._life = None
+        dropped = life.exchange.stop()
+        life.abort()
         self._health.clear(CauseKind.PLUGIN)
         self._health.degrade(CauseKind.PANIC, panic.message)
         if self._loop.time() - self._began > 2 * self._settings.restart_max:
             self._attempt = 0
-        self._recovery = self._tasks.start(self._recover(life), f"{life} recovery")
+        self._recovery = self._tasks.start(self._recover(life, dropped), f"{life} recovery")
 
-    async def _recover(self, life: Life) -> None:
-        """End a life that gave up, and make another one from the last saved state."""
+    def _emit_stopped(self, dropped: list[Event]) -> None:
+        """Say that the instance answers no more, outstanding questions included."""
         self._emit(InstanceStopped(self._place.overlay))
+        for event in dropped:
+            self._emit(event)
+
+    async def _recover(self, life: Life, dropped: list[Event]) -> None:
+        """End a life that gave up, and make another one from the last saved state."""
+        self._emit_stopped(dropped)
         async with self._lock:
             await life.end(StopReason.FAULT)
         while self._life is None:

@@ -40,6 +40,8 @@ class Life:
         """Take what the object is made for; `begin` makes it."""
         self.started = False
         """Whether `start` has returned and `stop` was not called."""
+        self.gave_up = False
+        """Whether its panic was heard."""
         self._place = place
         self._owner = owner
         self._tasks = Tasks()

@@ -19,7 +19,7 @@ from varpd.daemon.state import check_state
 from varpd.provider.answers import Drop, Target
 from varpd.provider.errors import ProviderError
 from varpd.provider.host import Host
-from varpd.provider.plugin import Endpoint, Plugin, PointPlugin, State, StopReason
+from varpd.provider.plugin import Plugin, PointPlugin, State, StopReason
 from varpd.provider.properties import Value
 
 STOP_TIMEOUT: Final = 5.0
@@ -133,11 +133,6 @@ class Operations:
     async def reload(self, timeout: float) -> None:
         """Have the plugin read its data again."""
         await self._caller.run("reload", self._made().reload, timeout, on_loop=True)
-
-    async def local_endpoint(self, endpoint: Endpoint, present: bool, timeout: float) -> None:
-        """Tell the plugin of a guest."""
-        tell = partial(self._made().local_endpoint, endpoint, present)
-        await self._caller.run("local_endpoint", tell, timeout)
 
     async def stop(self, reason: StopReason) -> None:
         """Stop the plugin; raises nothing."""

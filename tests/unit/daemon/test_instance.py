@@ -15,7 +15,6 @@ from varpd.daemon.degradation import CauseKind
 from varpd.daemon.instance import InstanceFailed, InstanceSettings
 from varpd.engine.events import Failed, InstanceStarted, InstanceStopped, TargetsEnumerated
 from varpd.provider import (
-    Endpoint,
     NotLive,
     Property,
     PropertyInvalid,
@@ -208,6 +207,35 @@ async def test_a_panic_is_logged_with_its_stack_and_what_came_before(quiet: list
         assert line["before"] == ["a time-out"]
 
 
+async def test_a_panic_is_logged_once_even_if_the_plugin_goes_on_to_speak(quiet: list[Any]) -> None:
+    class Talkative(Mortal):
+        api_version = 1
+
+        async def stop(self, reason: StopReason) -> None:
+            self.host.degrade("I told you so")
+            await asyncio.sleep(0)
+            await super().stop(reason)
+
+    async with running(Talkative) as stage:
+        stage.ask(DEADLY)
+        await until(lambda: stage.events.count(InstanceStarted(OVERLAY)) == 2)
+    assert len([line for line in quiet if "panic" in line["event"]]) == 1
+    assert stage.instance.counters["panics"] == 1
+
+
+async def test_a_panic_at_the_start_is_logged_with_its_stack(quiet: list[Any]) -> None:
+    class Stillborn(probes.GoodProbe):
+        api_version = 1
+
+        async def start(self) -> None:
+            self.host.panic("enough")
+
+    with pytest.raises(InstanceFailed, match="enough"):
+        await Stage(Stillborn).instance.start(VALUES)
+    (line,) = [line for line in quiet if line["event"] == "panic"]
+    assert "in start" in line["stack"]
+
+
 async def test_reload_and_start_preload_what_is_known() -> None:
     async with running(probes.GoodProbe, InstanceSettings(preload=True)) as stage:
         await until(lambda: isinstance(stage.events[-1], TargetsEnumerated))
@@ -233,18 +261,6 @@ async def test_a_reload_that_fails_is_a_fault_whatever_it_raises() -> None:
         await stage.instance.reload()
         assert stage.faults == 2
     await stage.instance.reload()
-
-
-async def test_guests_are_told_to_the_plugin() -> None:
-    class Probe(probes.GoodProbe):
-        api_version = 1
-
-        def local_endpoint(self, endpoint: Endpoint, present: bool) -> None:
-            self.calls.append(f"{endpoint.mac} {present}")
-
-    async with running(Probe) as stage:
-        await stage.instance.local_endpoint(Endpoint(WEB), present=True)
-        assert stage.plugin.calls[-1] == f"{WEB} True"
 
 
 async def test_varpd_itself_may_say_why_it_works_badly() -> None:
