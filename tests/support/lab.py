@@ -35,7 +35,6 @@ Needs no pytest.
 
 import contextlib
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -219,7 +218,7 @@ class Lab:
         hosts = [self.host(name, start=False) for name in names]
         for host in hosts:
             for plugin in plugins:
-                shutil.copy(plugin, host.varpd.plugins)
+                host.varpd.install(plugin)
             host.varpd.start(wait=False)
         for host in hosts:
             host.varpd.wait_until_ready()

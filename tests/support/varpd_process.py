@@ -1,6 +1,7 @@
 """A real daemon in a network namespace, and the commands that administer it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,12 @@ class VarpdProcess:
         self.process: subprocess.Popen[bytes] | None = None
         self.plugins.mkdir(parents=True, mode=0o755)
         self.config.write_text(config, encoding="utf-8")
+
+    def install(self, plugin: str | Path) -> None:
+        """Put a file with plugins into the plugin directory."""
+        copied = Path(shutil.copy(plugin, self.plugins))
+        # The daemon refuses what others may write, and the checkout may be one of that kind.
+        copied.chmod(0o644)
 
     def command(self) -> list[str]:
         """Return the command that starts the daemon."""
