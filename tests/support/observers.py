@@ -14,7 +14,7 @@ VXLAN_PORT: Final = 4789
 
 
 def punts(host: Host) -> Tap:
-    """Return a tap for the frames that the kernel hands to varpd; see `is_punt`."""
+    """Return a tap for the frames that the kernel hands to varpd; see `punted`."""
     return Tap(host.namespace, "lo")
 
 
