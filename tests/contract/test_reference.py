@@ -11,10 +11,12 @@ from varpd.cli.main import VERBS, overlayadm
 from varpd.control.connection import Limits
 from varpd.control.messages import MAX_REQUEST, ErrorCode
 from varpd.control.routes import ROUTES, STATUS, Route
+from varpd.daemon import catalogue
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 OVERLAYADM: Final = (DOCS / "overlayadm.md").read_text(encoding="utf-8")
 API: Final = (DOCS / "api.md").read_text(encoding="utf-8")
+CONFIGURATION: Final = (DOCS / "configuration.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
@@ -50,6 +52,13 @@ def test_every_route_is_there_with_its_status(route: Route[Any]) -> None:
 def test_every_kind_of_error_is_there_with_its_status(code: ErrorCode) -> None:
     (line,) = [line for line in API.splitlines() if line.startswith(f"| `{code.value}` |")]
     assert str(STATUS[code].value) in line
+
+
+@pytest.mark.parametrize("name", [item.name for item in catalogue.declarations()])
+def test_every_property_of_varpd_is_there(name: str) -> None:
+    source = "limit_source_"
+    written = f"{source}..." if name.startswith(source) else name
+    assert f"`{written}`" in CONFIGURATION
 
 
 def test_the_bounds_are_those_of_the_code() -> None:

@@ -55,6 +55,9 @@ class RememberingDatapath:
         self.failing: dict[str, DatapathError] = {}
         """What the next calls of an operation raise."""
 
+        self.paths: dict[IpAddress, int] = {}
+        """MTUs of paths to targets; 0: there is none. Others have 1500."""
+
         self.gate: asyncio.Event | None = None
         """What `open` waits for."""
 
@@ -94,7 +97,9 @@ class RememberingDatapath:
         return LinkState(overlay, f"vx-{overlay}", link.mtu or 1500, ())
 
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
-        return 1500
+        if self.paths.get(target) == 0:
+            raise DatapathError(DatapathErrorCode.FAILED, "no route")
+        return self.paths.get(target, 1500)
 
     def _may(self, operation: str, what: str = "") -> None:
         if operation in self.failing:

@@ -19,6 +19,7 @@ Values = Mapping[str, Value]
 """Values of properties by name; a name without a value is not there."""
 
 MTU: Final = "mtu"
+GUEST_MTU: Final = "guest_mtu"
 VNETID: Final = "vnetid"
 ENCAP: Final = "encap"
 SEARCH: Final = "search"
@@ -80,6 +81,11 @@ def declarations(targets: int = _DEFAULTS.targets) -> tuple[Property, ...]:
     """
     return (
         _uint(MTU, None, _MTU, f"MTU of the overlay's links, bytes; {DEFAULT_MTU} unless set."),
+        _told(
+            GUEST_MTU,
+            PropertyType.UINT,
+            "MTU with which guests' packets reach all known targets whole; 4 less with VLAN tags.",
+        ),
         _told(VNETID, PropertyType.UINT, "Virtual network identifier."),
         _told(ENCAP, PropertyType.STRING, "How frames are wrapped."),
         _told(SEARCH, PropertyType.STRING, "The plugin that says where frames go."),

@@ -1,7 +1,11 @@
 """The administrator's entries as they are written, and an overlay's table as it is shown."""
 
+import asyncio
+import heapq
 from collections.abc import Iterable
-from typing import Literal, Protocol, cast
+from itertools import islice
+from operator import attrgetter
+from typing import Final, Literal, Protocol, cast
 
 from varpd.control.messages import ControlError, ErrorCode, TargetInfo
 from varpd.net.addresses import MacAddress, parse_ip
@@ -10,8 +14,13 @@ from varpd.provider.errors import TargetInvalid
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.targets import check_target
 
-BLOCK = "drop"
+BLOCK: Final = "drop"
 """The word for an entry whose frames are dropped."""
+
+SLICE: Final = 1000
+"""Entries that are dealt with in one turn of the event loop: about three milliseconds."""
+
+_BY_MAC: Final = attrgetter("mac")
 
 
 class Entry(Protocol):
@@ -105,16 +114,25 @@ def point(overlay: str, target: Target | None) -> list[TargetInfo]:
     return [_row(overlay, None, target, "valid" if target else "pending", "plugin", None)]
 
 
-def table(overlay: str, entries: Iterable[Entry], now: float) -> list[TargetInfo]:
+async def table(overlay: str, entries: Iterable[Entry], now: float) -> list[TargetInfo]:
     """Return the rows of a DYNAMIC overlay in the order of the MACs: one for each target.
+
+    A table may be long, so other work has its turn in between.
 
     Args:
         overlay: its name.
         entries: its table.
         now: the clock of the loop.
     """
+    left = iter(entries)
+    runs: list[list[Entry]] = []
+    while run := sorted(islice(left, SLICE), key=_BY_MAC):
+        runs.append(run)
+        await asyncio.sleep(0)
     rows: list[TargetInfo] = []
-    for entry in sorted(entries, key=lambda item: item.mac):
+    for number, entry in enumerate(heapq.merge(*runs, key=_BY_MAC), 1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
         mac = entry.mac.hex(":")
         age = None if entry.since is None else round(max(0.0, now - entry.since), 3)
         rows.extend(

@@ -4,7 +4,7 @@ When a changing method returns, the change is in force; when it raises, nothing 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, Protocol
 
@@ -21,12 +21,14 @@ from varpd.control.messages import (
     TargetInfo,
 )
 from varpd.daemon import catalogue, entries, views
+from varpd.daemon.guest_mtu import guest_mtu
 from varpd.daemon.loader import Registry
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.runner import Runner
 from varpd.engine.events import EntryDeleted, EntrySet, TableFlushed
 from varpd.engine.settings import Mode
+from varpd.provider.answers import Target
 from varpd.provider.plugin import StopReason
 
 log = structlog.get_logger()
@@ -37,8 +39,11 @@ VERSION: Final = version("varpd")
 class Tables(Protocol):
     """The tables of the engine."""
 
-    def entries(self, overlay: str) -> Sequence[entries.Entry]:
-        """Return the table of an overlay."""
+    def each_entry(self, overlay: str) -> Iterable[entries.Entry]:
+        """Yield the table of an overlay as it is at the first entry."""
+
+    def remotes(self, overlay: str) -> Iterable[Target]:
+        """Return the targets of an overlay but for this host."""
 
     def knows(self, overlay: str, mac: bytes) -> bool:
         """Return whether an overlay has an entry for a MAC."""
@@ -76,7 +81,7 @@ class DaemonService:
             search=overlay.plan.plugin.name,
         )
         _warn_of_large_table(overlay)
-        return views.overlay_info(overlay)
+        return await self._info(overlay)
 
     async def delete(self, name: str) -> None:
         """Remove an overlay, its links and rows."""
@@ -92,7 +97,7 @@ class DaemonService:
         log.info("properties set", overlay=name, properties=sorted(values))
         if catalogue.LIMIT_TARGETS in values:
             _warn_of_large_table(overlay)
-        return views.overlay_info(overlay)
+        return await self._info(overlay)
 
     async def set_entry(self, name: str, mac: str, target: str) -> None:
         """Say where a MAC is (``IP:PORT``, ``[IPV6]:PORT``), or that frames to it are dropped."""
@@ -128,11 +133,12 @@ class DaemonService:
     async def overlays(self, names: Sequence[str]) -> list[OverlayInfo]:
         """Return the named overlays, or all in the order of their names."""
         found = [self._overlays.find(name) for name in names] if names else self._overlays.all()
-        return [views.overlay_info(overlay) for overlay in found]
+        return [await self._info(overlay) for overlay in found]
 
     async def properties(self, name: str) -> list[PropertyInfo]:
         """Return an overlay's properties: varpd's own, the encapsulation's, the plugin's."""
-        return views.property_infos(self._overlays.find(name))
+        overlay = self._overlays.find(name)
+        return views.property_infos(overlay, await self._guest_mtu(overlay))
 
     async def targets(self, name: str) -> list[TargetInfo]:
         """Return an overlay's table in the order of the MACs."""
@@ -140,7 +146,7 @@ class DaemonService:
         if overlay.plan.mode is Mode.POINT:
             return entries.point(name, overlay.instance.default_target)
         now = asyncio.get_running_loop().time()
-        return entries.table(name, self._tables.entries(name), now)
+        return await entries.table(name, self._tables.each_entry(name), now)
 
     async def plugins(self) -> PluginsInfo:
         """Return what is loaded, what was refused, and the encapsulations."""
@@ -154,6 +160,15 @@ class DaemonService:
     async def ready(self) -> HealthInfo:
         """Return whether every overlay that should be there has been brought up or is degraded."""
         return self._health(ok=self._closed is None, detail=self._closed)
+
+    async def _info(self, overlay: Overlay) -> OverlayInfo:
+        return views.overlay_info(overlay, await self._guest_mtu(overlay))
+
+    async def _guest_mtu(self, overlay: Overlay) -> int | None:
+        if overlay.links is None:
+            return None
+        remotes = self._tables.remotes(overlay.name)
+        return await guest_mtu(self._runner.datapath, overlay.link(), overlay.links, remotes)
 
     def _check_open(self) -> None:
         if self._closed is not None:

@@ -30,12 +30,18 @@ def state_of(overlay: Overlay) -> Literal["online", "degraded", "stopped"]:
     return "degraded" if overlay.instance.causes else "online"
 
 
-def overlay_info(overlay: Overlay) -> OverlayInfo:
-    """Return an overlay with the values of all its properties."""
+def overlay_info(overlay: Overlay, guest_mtu: int | None) -> OverlayInfo:
+    """Return an overlay with the values of all its properties.
+
+    Args:
+        overlay: the overlay.
+        guest_mtu: the MTU that guests may have, if it is known.
+    """
     plan = overlay.plan
     causes = tuple(_cause(cause) for cause in overlay.instance.causes)
     detail = causes[0].message if causes else None
-    values: dict[str, JsonValue] = {item.name: item.value for item in property_infos(overlay)}
+    infos = property_infos(overlay, guest_mtu)
+    values: dict[str, JsonValue] = {item.name: item.value for item in infos}
     return OverlayInfo(
         name=plan.name,
         vnetid=plan.vnetid,
@@ -49,13 +55,20 @@ def overlay_info(overlay: Overlay) -> OverlayInfo:
     )
 
 
-def property_infos(overlay: Overlay) -> list[PropertyInfo]:
-    """Return the properties of an overlay: varpd's own, the encapsulation's, the plugin's."""
+def property_infos(overlay: Overlay, guest_mtu: int | None) -> list[PropertyInfo]:
+    """Return the properties of an overlay: varpd's own, the encapsulation's, the plugin's.
+
+    Args:
+        overlay: the overlay.
+        guest_mtu: the MTU that guests may have, if it is known.
+    """
     plan = overlay.plan
     values = plan.effective()
     mtu = None if overlay.links is None else overlay.links.mtu
     if mtu is not None:
         values[catalogue.MTU] = mtu  # what the links have, be it set or not
+    if guest_mtu is not None:
+        values[catalogue.GUEST_MTU] = guest_mtu
     shown = [
         properties.info(
             item,

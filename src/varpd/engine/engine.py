@@ -153,7 +153,13 @@ class Engine:
     def remotes(self, overlay: str) -> set[Target]:
         """Return the targets that an overlay's frames are sent to, but for this host."""
         parts = self._overlays.get(overlay)
-        return set() if parts is None else parts.overlay.remotes()
+        if parts is None:
+            return set()
+        known = parts.overlay
+        targets = set(known.uses)
+        if known.default is not None:
+            targets.add(known.default)
+        return {target for target in targets if not known.is_local(target)}
 
     def knows(self, overlay: str, mac: bytes) -> bool:
         """Return whether an overlay has an entry for `mac`."""

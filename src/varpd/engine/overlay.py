@@ -23,7 +23,7 @@ from varpd.engine.commands import (
     Resend,
     StartLookups,
 )
-from varpd.engine.events import NeighbourQuestion
+from varpd.engine.events import Question
 from varpd.engine.limits import Bucket, Sources
 from varpd.engine.settings import Rate, Settings
 from varpd.net.addresses import IpAddress
@@ -31,6 +31,7 @@ from varpd.provider.answers import Target
 from varpd.provider.query import Query
 from varpd.targets.budget import Share
 from varpd.targets.entries import Entry, Origin, Pending, Refreshing, Valid
+from varpd.targets.uses import TargetUses
 
 ROWS_GRACE: Final = 1.0
 """Seconds in which rows that were asked for may still be on their way to the kernel."""
@@ -38,9 +39,6 @@ ROWS_GRACE: Final = 1.0
 NEVER: Final = float("inf")
 
 _NO_TARGETS: Final[tuple[Target, ...]] = ()
-
-Question = Query | NeighbourQuestion
-"""What a plugin is asked; the object itself is what the answer belongs to."""
 
 
 class Locality:
@@ -97,7 +95,7 @@ class Overlay:
         self.shares = shares
         self.counters: Counter[str] = Counter()
         self.entries: dict[bytes, Entry] = {}
-        self._uses: dict[Target, int] = {}
+        self.uses = TargetUses()
         self.running = False
         self.default: Target | None = None
         self.default_local = False
@@ -175,7 +173,7 @@ class Overlay:
             if change:
                 self.shares.targets.take(change)
         if old is not new:
-            self._count_uses(old, new)
+            self.uses.replace(old, new)
         self.entries[mac] = entry
         if type(before) is Pending and type(entry) is not Pending:
             self.waits.pop(mac, None)
@@ -186,35 +184,9 @@ class Overlay:
         if before is not None:
             targets = targets_of(before)
             self.shares.targets.give(weight(targets))
-            self._count_uses(targets, ())
+            self.uses.replace(targets, ())
             self.waits.pop(mac, None)
         return before
-
-    def remotes(self) -> set[Target]:
-        """Return the targets that frames are sent to, but for this host."""
-        targets = set(self._uses)
-        if self.default is not None:
-            targets.add(self.default)
-        return {target for target in targets if not self.is_local(target)}
-
-    def add_uses(self, target: Target, count: int) -> None:
-        """Note that `count` entries that had no target now have this one.
-
-        `put` and `forget` see to it themselves.
-        """
-        self._uses[target] = self._uses.get(target, 0) + count
-
-    def _count_uses(self, old: tuple[Target, ...], new: tuple[Target, ...]) -> None:
-        """Note that an entry has other targets."""
-        uses = self._uses
-        for target in new:
-            uses[target] = uses.get(target, 0) + 1
-        for target in old:
-            left = uses[target] - 1
-            if left:
-                uses[target] = left
-            else:
-                del uses[target]
 
     def is_local(self, target: Target) -> bool:
         """Return whether a target is this host."""

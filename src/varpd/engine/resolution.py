@@ -82,7 +82,7 @@ class Resolution:
             valid = overlay.valid((target,), now)
             for mac in macs:
                 entries[mac] = valid
-            overlay.add_uses(target, len(macs))
+            overlay.uses.add(target, len(macs))
             self.expire(valid, macs, now)
             overlay.install(valid, macs, packets, out)
         out.extend(after)

@@ -26,6 +26,7 @@ def settings(ttl: float | None = None, **values: Value) -> Settings:
 def test_the_order_of_the_properties_is_fixed() -> None:
     assert [item.name for item in catalogue.declarations()] == [
         "mtu",
+        "guest_mtu",
         "vnetid",
         "encap",
         "search",
@@ -54,7 +55,7 @@ def test_the_order_of_the_properties_is_fixed() -> None:
 
 def test_what_identifies_an_overlay_can_only_be_read() -> None:
     told = [item.name for item in catalogue.declarations() if item.protection is Protection.R]
-    assert told == ["vnetid", "encap", "search", "varpd/id", "datapath"]
+    assert told == ["guest_mtu", "vnetid", "encap", "search", "varpd/id", "datapath"]
 
 
 def test_every_property_says_what_it_is_for() -> None:

@@ -1,5 +1,6 @@
 """The administrator's entries as they are written, and tables as they are shown."""
 
+import asyncio
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -103,9 +104,9 @@ def test_a_point_overlay_has_one_row_for_everything() -> None:
     assert (row.state, row.origin, row.age_s) == ("valid", "plugin", None)
 
 
-def test_a_table_has_a_row_for_each_target_in_the_order_of_the_macs() -> None:
+async def test_a_table_has_a_row_for_each_target_in_the_order_of_the_macs() -> None:
     first, second, group = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", b"\1\0\x5e\0\0\7"
-    rows = entries.table(
+    rows = await entries.table(
         "blue",
         [
             EntryView(second, (), "pending", "plugin", None),
@@ -123,3 +124,22 @@ def test_a_table_has_a_row_for_each_target_in_the_order_of_the_macs() -> None:
     assert [row.age_s for row in rows] == [0.5, 0.5, 10.5, None]
     assert rows[2].origin == "administrator"
     assert rows[3].state == "pending"
+
+
+async def test_other_work_has_its_turn_while_a_long_table_is_made() -> None:
+    macs = [bytes((2, 0, 0, *number.to_bytes(3, "big"))) for number in range(5 * entries.SLICE)]
+    views = [EntryView(mac, (V4,), "valid", "plugin", 0.0) for mac in reversed(macs)]
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(work())
+        rows = await entries.table("blue", iter(views), now=0.0)
+        other.cancel()
+    assert [row.mac for row in rows] == [mac.hex(":") for mac in macs]
+    assert turns >= 10

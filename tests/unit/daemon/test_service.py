@@ -42,6 +42,24 @@ async def test_a_new_overlay_is_shown_as_it_is(parts: Parts) -> None:
     assert await parts.service.overlays(["blue"]) == [info]
 
 
+async def test_guests_are_told_the_smallest_mtu_on_the_way_to_known_targets(parts: Parts) -> None:
+    info = await parts.service.create(request(mtu="8000"))
+    assert info.properties["guest_mtu"] is None
+    parts.datapath.paths = {IPv4Address("192.0.2.8"): 9000, IPv4Address("192.0.2.9"): 1400}
+    await parts.service.set_entry("blue", MAC, "192.0.2.8:4789")
+    await parts.service.set_entry("blue", OTHER, "192.0.2.9:4789")
+    (info,) = await parts.service.overlays(["blue"])
+    assert info.properties["guest_mtu"] == 1350
+    await parts.service.delete_entry("blue", OTHER)
+    shown = {item.name: item.value for item in await parts.service.properties("blue")}
+    assert shown["guest_mtu"] == 8000
+
+
+async def test_a_point_overlay_has_an_mtu_for_guests_from_the_first(parts: Parts) -> None:
+    info = await parts.service.create(request(search="point"))
+    assert info.properties["guest_mtu"] == 1450
+
+
 async def test_a_deleted_overlay_is_gone(parts: Parts) -> None:
     await parts.service.create(request())
     await parts.service.delete("blue")

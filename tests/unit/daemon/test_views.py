@@ -21,7 +21,7 @@ async def parts() -> AsyncIterator[Parts]:
 
 async def test_every_property_has_its_value(parts: Parts) -> None:
     overlay = await parts.overlays.create(request(vxlan__listen_port="8472"))
-    values = views.overlay_info(overlay).properties
+    values = views.overlay_info(overlay, None).properties
     assert values["mtu"] == 1500
     assert values["varpd/id"] == 1
     assert values["datapath"] == "remembering"
@@ -34,14 +34,22 @@ async def test_every_property_has_its_value(parts: Parts) -> None:
 
 async def test_the_mtu_shown_is_that_of_the_links(parts: Parts) -> None:
     overlay = await parts.overlays.create(request(mtu="1400"))
-    (mtu,) = [item for item in views.property_infos(overlay) if item.name == "mtu"]
+    (mtu,) = [item for item in views.property_infos(overlay, None) if item.name == "mtu"]
     assert (mtu.value, mtu.default) == (1400, 1500)
+
+
+async def test_the_mtu_of_guests_is_shown_once_it_is_known(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    assert views.overlay_info(overlay, None).properties["guest_mtu"] is None
+    assert views.overlay_info(overlay, 1450).properties["guest_mtu"] == 1450
+    (mtu,) = [item for item in views.property_infos(overlay, 1450) if item.name == "guest_mtu"]
+    assert (mtu.value, mtu.permission) == (1450, "r-")
 
 
 async def test_the_default_of_the_configuration_is_the_default_shown(parts: Parts) -> None:
     parts.overlays.set_defaults({"negative_ttl": 9})
     overlay = await parts.overlays.create(request())
-    (ttl,) = [item for item in views.property_infos(overlay) if item.name == "negative_ttl"]
+    (ttl,) = [item for item in views.property_infos(overlay, None) if item.name == "negative_ttl"]
     assert (ttl.value, ttl.default) == (9, 9)
 
 
@@ -49,7 +57,7 @@ async def test_a_degraded_overlay_shows_its_causes_the_gravest_first(parts: Part
     overlay = await parts.overlays.create(request())
     overlay.instance.fault("no answer")
     overlay.instance.degrade(CauseKind.DATAPATH, "the kernel's table is full")
-    info = views.overlay_info(overlay)
+    info = views.overlay_info(overlay, None)
     assert (info.state, info.detail) == ("degraded", "the kernel's table is full")
     assert [cause.cause for cause in info.causes] == ["datapath", "fault"]
     assert info.causes[0].since.endswith("Z")
@@ -61,7 +69,7 @@ async def test_what_is_left_of_a_deletion_is_shown_as_stopped(parts: Parts) -> N
     parts.datapath.failing["close"] = REFUSAL
     with pytest.raises(ControlError):
         await parts.service.delete("blue")
-    info = views.overlay_info(overlay)
+    info = views.overlay_info(overlay, None)
     assert info.state == "stopped"
     assert info.detail is not None
     assert REFUSAL.message in info.detail

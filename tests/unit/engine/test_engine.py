@@ -3,15 +3,17 @@
 import pytest
 from msgspec import structs
 
-from support.script import OVERLAY, UNLIMITED, Script, mac, packet, settings, target
+from support.script import HERE, OVERLAY, UNLIMITED, Script, mac, packet, settings, target
 from varpd.engine.commands import StartLookups
 from varpd.engine.engine import Engine, EntryView
 from varpd.engine.events import (
     DEFERRED,
     DeadlinePassed,
+    DefaultTargetSet,
     EntrySet,
     FramesPunted,
     InstanceStarted,
+    LocalAddressesChanged,
     LookupsAnswered,
     OverlayAdded,
     OverlayRemoved,
@@ -95,6 +97,17 @@ def test_the_views_say_what_is_known_and_by_whom() -> None:
     assert list(script.engine.each_entry("nowhere")) == []
     assert script.engine.remotes(OVERLAY) == {target(2)}
     assert script.engine.remotes("nowhere") == set()
+
+
+def test_this_host_is_no_remote_and_the_target_of_a_point_overlay_is_one() -> None:
+    script = Script()
+    script.when(LocalAddressesChanged(frozenset({HERE})))
+    script.when(TargetSet(OVERLAY, A, target(1)))
+    assert script.engine.remotes(OVERLAY) == set()
+    script.when(DefaultTargetSet(OVERLAY, target(1)))
+    assert script.engine.remotes(OVERLAY) == set()
+    script.when(DefaultTargetSet(OVERLAY, target(2)))
+    assert script.engine.remotes(OVERLAY) == {target(2)}
 
 
 def test_whoever_looks_at_entries_one_by_one_sees_the_table_as_it_was() -> None:

@@ -54,26 +54,18 @@ def test_entries_are_counted_by_their_remotes(overlay: Overlay, entry: Entry, si
     assert overlay.shares.targets.used == size
 
 
-def test_a_target_is_a_remote_while_an_entry_has_it(overlay: Overlay, locality: Locality) -> None:
-    locality.addresses = frozenset({HERE})
+def test_a_target_is_in_use_while_an_entry_has_it(overlay: Overlay) -> None:
     shared = overlay.valid((target(2),), 0.0)
     overlay.put(A, shared)
     overlay.put(B, shared)
     overlay.put(GROUP, overlay.valid((target(1), target(3)), 0.0))
-    assert overlay.remotes() == {target(2), target(3)}
-
     overlay.put(B, Refreshing(shared, overlay.query(B, b"")))
     overlay.forget(A)
-    assert overlay.remotes() == {target(2), target(3)}
+    assert set(overlay.uses) == {target(1), target(2), target(3)}
 
     overlay.put(B, overlay.valid((target(4),), 0.0))
     overlay.forget(GROUP)
-    assert overlay.remotes() == {target(4)}
-
-
-def test_the_one_target_of_a_point_overlay_is_a_remote(overlay: Overlay) -> None:
-    overlay.default = target(5)
-    assert overlay.remotes() == {target(5)}
+    assert set(overlay.uses) == {target(4)}
 
 
 def test_putting_and_forgetting_keeps_the_share_right(overlay: Overlay) -> None:
