@@ -7,14 +7,12 @@ from msgspec import UNSET
 
 from varpd.daemon.calls import Report
 from varpd.daemon.guard import STOPPED, Answered, Given, Guard, Settled
-from varpd.daemon.judge import Operation
 from varpd.daemon.mailbox import Mailbox
-from varpd.engine import commands, events
+from varpd.daemon.questions import Questions, answered, asked
+from varpd.engine import events
 from varpd.engine.events import DEFERRED, Deferred, Event, Failed
 from varpd.provider.answers import Target
-
-Questions = commands.StartLookups | commands.StartNeighbours | commands.StartDhcp
-"""The commands that ask a plugin something."""
+from varpd.provider.judge import Operation
 
 
 class Owner(Report, Protocol):
@@ -49,7 +47,7 @@ class Exchange:
 
     def ask(self, command: Questions) -> list[Event]:
         """Ask the plugin; return what it said meanwhile, then the answers."""
-        operation, questions = _asked(command)
+        operation, questions = asked(command)
         answers = self._guard.ask(operation, questions)
         said = self._events(self._mailbox.take_here())
         if self._mailbox.said_here:
@@ -58,7 +56,7 @@ class Exchange:
                 if answer is not DEFERRED:
                     self._guard.hold(Settled(operation, question, answer))
             answers = [DEFERRED] * len(questions)
-        said.append(_answered(command.overlay, operation, questions, answers))
+        said.append(answered(command.overlay, operation, questions, answers))
         if any(type(answer) not in (Failed, Deferred) for answer in answers):
             self._owner.good()
         if self._mailbox.panic is not None:
@@ -71,7 +69,7 @@ class Exchange:
         for operation, question in self._guard.stop():
             dropped.setdefault(operation, []).append(question)
         return [
-            _answered(self._overlay, operation, questions, [STOPPED] * len(questions))
+            answered(self._overlay, operation, questions, [STOPPED] * len(questions))
             for operation, questions in dropped.items()
         ]
 
@@ -107,7 +105,7 @@ class Exchange:
                     continue
                 if settled.operation is not last:
                     last, questions, answers = settled.operation, [], []
-                    out.append(_answered(overlay, last, questions, answers))
+                    out.append(answered(overlay, last, questions, answers))
                 questions.append(settled.question)
                 answers.append(settled.answer)
                 if type(settled.answer) is not Failed:
@@ -125,31 +123,3 @@ class Exchange:
                     # Nothing else is ever put there.
                     continue
         return out
-
-
-def _asked(command: Questions) -> tuple[Operation, list[Any]]:
-    match command:
-        case commands.StartLookups():
-            return Operation.LOOKUP, command.queries
-        case commands.StartNeighbours():
-            return Operation.ARP, command.questions
-        case commands.StartDhcp():
-            return Operation.DHCP, command.queries
-
-
-def _answered(
-    overlay: str, operation: Operation, questions: list[Any], answers: list[Any]
-) -> Event:
-    match operation:
-        case Operation.LOOKUP:
-            return events.LookupsAnswered(overlay, questions, answers)
-        case Operation.ARP:
-            return events.NeighboursAnswered(overlay, questions, answers)
-        case Operation.DHCP:
-            return events.DhcpAnswered(overlay, questions, answers)
-
-
-def stopped(command: Questions) -> Event:
-    """Return the event that answers questions to nobody."""
-    operation, questions = _asked(command)
-    return _answered(command.overlay, operation, questions, [STOPPED] * len(questions))

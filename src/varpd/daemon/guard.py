@@ -20,10 +20,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from varpd.daemon.calls import Caller, Outcome, Report, call, outcome_of
-from varpd.daemon.judge import AnswerFault, Judge, Operation, Question
 from varpd.daemon.mailbox import Mailbox
-from varpd.engine.events import DEFERRED, Deferred, Failed
+from varpd.engine.events import DEFERRED, Deferred, Failed, Question
 from varpd.provider.answers import Answer, DhcpAnswer, NeighbourAnswer, Target
+from varpd.provider.judge import AnswerFault, Judge, Operation
+from varpd.provider.query import REFRESH, Query
 
 Given = Answer | NeighbourAnswer | DhcpAnswer | Deferred | Failed
 """What a question can be answered with."""
@@ -197,7 +198,8 @@ class Guard:
                 return self._await_future(operation, question, value, plain=plain)
             if inspect.isawaitable(value):
                 return self._await(operation, question, value, plain=plain)
-            return self._judge.answer(operation, question, value)
+            refresh = isinstance(question, Query) and question.cause is REFRESH
+            return self._judge.answer(operation, value, refresh=refresh)
         except AnswerFault as exc:
             self._report.fault(str(exc))
             return Failed(str(exc))

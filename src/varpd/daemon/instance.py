@@ -22,11 +22,12 @@ from msgspec import Struct
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.declared import Declared
 from varpd.daemon.degradation import Cause, CauseKind
-from varpd.daemon.exchange import Questions, stopped
+from varpd.daemon.guard import STOPPED
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
 from varpd.daemon.life import Life
 from varpd.daemon.mailbox import PanicSaid
+from varpd.daemon.questions import Questions, failed
 from varpd.daemon.saver import Saver
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
@@ -174,7 +175,7 @@ class Instance:
             `DEFERRED` for what comes later through `emit`.
         """
         life = self._life
-        return [stopped(command)] if life is None else life.exchange.ask(command)
+        return [failed(command, STOPPED)] if life is None else life.exchange.ask(command)
 
     def cancel(self, command: CancelQuestions) -> None:
         """Give up questions; `Failed` is their answer, given through `emit` soon."""

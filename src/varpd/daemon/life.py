@@ -14,7 +14,6 @@ from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.exchange import Exchange, Owner
 from varpd.daemon.guard import Guard
 from varpd.daemon.host import InstanceHost, Place
-from varpd.daemon.judge import Judge, Operation
 from varpd.daemon.mailbox import Mailbox
 from varpd.daemon.operations import Operations
 from varpd.daemon.preload import preload
@@ -22,6 +21,7 @@ from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.provider.answers import Target
+from varpd.provider.judge import Judge, Operation
 from varpd.provider.plugin import DynamicPlugin, PointPlugin, State, StopReason
 from varpd.provider.properties import Value
 

@@ -13,14 +13,14 @@ from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.exchange import Owner
 from varpd.daemon.guard import STOPPED
 from varpd.daemon.host import Place
-from varpd.daemon.judge import AnswerFault, Judge
 from varpd.daemon.mailbox import Mailbox
-from varpd.daemon.state import check_state
 from varpd.provider.answers import Drop, Target
 from varpd.provider.errors import ProviderError
 from varpd.provider.host import Host
+from varpd.provider.judge import AnswerFault, Judge
 from varpd.provider.plugin import Plugin, PointPlugin, State, StopReason
 from varpd.provider.properties import Value
+from varpd.provider.state import check_state
 
 STOP_TIMEOUT: Final = 5.0
 """Seconds that `stop` has, and a blocking plugin's `close`."""

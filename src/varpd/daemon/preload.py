@@ -7,10 +7,10 @@ from typing import Final
 
 from varpd.daemon.calls import Caller
 from varpd.daemon.exchange import Owner
-from varpd.daemon.judge import Judge
 from varpd.engine.events import TargetsEnumerated
 from varpd.provider.answers import Target
 from varpd.provider.arguments import check_station
+from varpd.provider.judge import Judge
 from varpd.provider.plugin import DynamicPlugin
 
 _SLICE: Final = 1_000

@@ -13,15 +13,13 @@ from typing import Final, Protocol, assert_never
 import structlog
 
 from varpd.daemon.degradation import CauseKind
+from varpd.daemon.questions import Questions, failed
 from varpd.datapath.base import Datapath, Sink
 from varpd.engine import commands, events
 from varpd.engine.commands import Command, DatapathCommand
 from varpd.engine.events import Event, Failed
 
 log = structlog.get_logger()
-
-Questions = commands.StartLookups | commands.StartNeighbours | commands.StartDhcp
-"""The commands that ask a plugin something."""
 
 _NOBODY: Final = Failed("no instance")
 _BROKEN: Final = Failed("internal error")
@@ -185,12 +183,12 @@ class Runner:
     def _ask(self, command: Questions) -> list[Event]:
         instance = self.instances.get(command.overlay)
         if instance is None:
-            return [_failed(command, _NOBODY)]
+            return [failed(command, _NOBODY)]
         try:
             return instance.ask(command)
         except Exception as exc:
             self._caught("instance", exc, command)
-            return [_failed(command, _BROKEN)]
+            return [failed(command, _BROKEN)]
 
     def _tell(
         self,
@@ -249,22 +247,3 @@ class Runner:
             self._reached = self._armed
         self._timer = self._armed = None
         self.feed(events.DeadlinePassed())
-
-
-def _failed(command: Questions, failure: Failed) -> Event:
-    """Return the event that answers all questions of `command` with `failure`."""
-    match command:
-        case commands.StartLookups():
-            return events.LookupsAnswered(
-                command.overlay, command.queries, [failure] * len(command.queries)
-            )
-        case commands.StartNeighbours():
-            return events.NeighboursAnswered(
-                command.overlay, command.questions, [failure] * len(command.questions)
-            )
-        case commands.StartDhcp():
-            return events.DhcpAnswered(
-                command.overlay, command.queries, [failure] * len(command.queries)
-            )
-        case _:
-            assert_never(command)

@@ -5,7 +5,7 @@ The first half is for the datapath, the second for whoever keeps the plugins.
 
 from msgspec import Struct
 
-from varpd.engine.events import NeighbourQuestion
+from varpd.engine.events import NeighbourQuestion, Question
 from varpd.provider.answers import Target
 from varpd.provider.query import Query
 
@@ -94,7 +94,7 @@ class CancelQuestions(Struct, frozen=True):
     """Give up questions that have been in progress for too long; `Failed` is their answer."""
 
     overlay: str
-    questions: list[Query | NeighbourQuestion]
+    questions: list[Question]
 
 
 class ReportFault(Struct, frozen=True):

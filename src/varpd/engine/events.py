@@ -20,6 +20,10 @@ class NeighbourQuestion(Struct, frozen=True, gc=False, eq=False):
     """The overlay address asked about."""
 
 
+Question = Query | NeighbourQuestion
+"""What a plugin is asked; the object itself is what the answer belongs to."""
+
+
 class Deferred(Struct, frozen=True, gc=False):
     """No answer yet: the plugin thinks about it, the answer comes in a later event."""
 

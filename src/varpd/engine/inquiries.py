@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from varpd.engine import proxy_arp, proxy_dhcp, proxy_ndp
 from varpd.engine.commands import Command, ReportFault, StartDhcp, StartNeighbours
-from varpd.engine.events import Deferred, Failed, NeighbourQuestion
-from varpd.engine.overlay import Overlay, Question
+from varpd.engine.events import Deferred, Failed, NeighbourQuestion, Question
+from varpd.engine.overlay import Overlay
 from varpd.net import ethernet
 from varpd.net.addresses import MacAddress
 from varpd.net.decode import DecodeError

@@ -12,9 +12,8 @@ from support.owner import Listener
 from support.probes import ONE, TWO, VXLAN, WEB, WEB_IP, GoodProbe
 from support.waiting import until
 from varpd.daemon.calls import Caller
-from varpd.daemon.exchange import Exchange, stopped
-from varpd.daemon.guard import STOPPED, Guard
-from varpd.daemon.judge import Judge, Operation
+from varpd.daemon.exchange import Exchange
+from varpd.daemon.guard import Guard
 from varpd.daemon.mailbox import SLICE, Mailbox, PanicSaid
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
@@ -22,14 +21,12 @@ from varpd.engine import commands
 from varpd.engine.events import (
     DEFERRED,
     Announced,
-    DhcpAnswered,
     Event,
     Invalidated,
     LookupsAnswered,
-    NeighbourQuestion,
-    NeighboursAnswered,
     TargetSet,
 )
+from varpd.provider.judge import Judge, Operation
 
 ANNOUNCED = Announced(OVERLAY, WEB, WEB_IP, None, None)
 
@@ -152,14 +149,3 @@ async def test_a_panic_is_told_within_the_question_and_when_it_is_delivered() ->
     bench.ask(query(WEB))
     assert bench.owner.panics == [PanicSaid("enough", "")]
     await until(lambda: len(bench.owner.panics) == 2)
-
-
-def test_questions_to_nobody_are_answered_by_their_own_event() -> None:
-    first = stopped(commands.StartLookups(OVERLAY, [query(WEB)]))
-    assert isinstance(first, LookupsAnswered)
-    assert first.answers == [STOPPED]
-    question = NeighbourQuestion(WEB_IP)
-    second = stopped(commands.StartNeighbours(OVERLAY, [question]))
-    assert isinstance(second, NeighboursAnswered)
-    assert second.questions == [question]
-    assert isinstance(stopped(commands.StartDhcp(OVERLAY, [query(WEB)])), DhcpAnswered)

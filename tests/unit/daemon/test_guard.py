@@ -13,12 +13,12 @@ from support.probes import ONE, TWO, VXLAN, WEB, GoodProbe
 from support.waiting import until
 from varpd.daemon.calls import Caller
 from varpd.daemon.guard import GIVEN_UP, STOPPED, Answered, Guard, Settled
-from varpd.daemon.judge import Judge, Operation
 from varpd.daemon.mailbox import Mailbox, PanicSaid
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.engine.events import DEFERRED, Failed
 from varpd.provider import DROP, REFRESH, Target
+from varpd.provider.judge import Judge, Operation
 
 
 class Bench:

@@ -10,7 +10,6 @@ from support.owner import Listener
 from support.probes import ONE, ROUTER_IP, VXLAN, GoodProbe, PointProbe
 from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.host import InstanceHost, Place
-from varpd.daemon.judge import Judge
 from varpd.daemon.mailbox import Mailbox
 from varpd.daemon.operations import Operations
 from varpd.daemon.shared import SharedObjects
@@ -25,6 +24,7 @@ from varpd.provider import (
     Target,
     Unsupported,
 )
+from varpd.provider.judge import Judge
 
 LONG = 100.0
 

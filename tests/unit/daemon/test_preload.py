@@ -10,11 +10,11 @@ from support.instances import OVERLAY
 from support.owner import Listener
 from support.probes import ONE, VXLAN, WEB, GoodProbe
 from varpd.daemon.calls import Caller, OperationFailed
-from varpd.daemon.judge import Judge
 from varpd.daemon.preload import preload
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.engine.events import TargetsEnumerated
+from varpd.provider.judge import Judge
 
 
 class Probe(GoodProbe):

@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from varpd.daemon.degradation import CauseKind
-from varpd.daemon.runner import Questions, Runner
+from varpd.daemon.questions import Questions
+from varpd.daemon.runner import Runner
 from varpd.datapath.base import Datapath, Sink
 from varpd.engine import commands, events
 from varpd.engine.commands import Command, DatapathCommand

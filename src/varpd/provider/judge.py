@@ -1,11 +1,13 @@
-"""Whether a plugin's answer keeps the contract: pure checks of what may be anything at all."""
+"""Whether a plugin's answer keeps the contract: pure checks of what may be anything at all.
+
+varpd judges by them, and so does `varpd.provider.testing`: what passes there passes here.
+"""
 
 import enum
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
-from varpd.engine.events import NeighbourQuestion
 from varpd.net.addresses import MacAddress
 from varpd.provider.answers import (
     DROP,
@@ -22,7 +24,6 @@ from varpd.provider.arguments import is_station
 from varpd.provider.errors import TargetInvalid
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import DynamicPlugin, Plugin
-from varpd.provider.query import REFRESH, Query
 from varpd.provider.targets import check_target
 
 MAX_HOLD: Final = 3600.0
@@ -36,8 +37,6 @@ _MAX_INTERNED: Final = 65_536
 
 _MAX_NAMED: Final = 1_000
 """Most targets of the other address family that are named, each once."""
-
-Question = Query | NeighbourQuestion
 
 
 class Operation(enum.Enum):
@@ -87,26 +86,48 @@ class Judge:
                 self._proxies.add(Proxy.DHCP)
 
     def answer(
-        self, operation: Operation, question: Question, value: object
+        self, operation: Operation, value: object, *, refresh: bool = False
     ) -> Answer | NeighbourAnswer | DhcpAnswer:
         """Return `value` as the answer of an operation, in its normal form.
+
+        Args:
+            operation: what was asked.
+            value: what it returned.
+            refresh: whether it was a `lookup` with cause `REFRESH`.
+
+        Raises:
+            AnswerFault: it is none.
+        """
+        match operation:
+            case Operation.LOOKUP:
+                return self.lookup(value, refresh=refresh)
+            case Operation.ARP:
+                return neighbour_answer(value)
+            case Operation.DHCP:
+                return dhcp_answer(value)
+            case _:
+                assert_never(operation)
+
+    def lookup(self, value: object, *, refresh: bool = False) -> Answer:
+        """Return `value` as the answer of `lookup`.
 
         Raises:
             AnswerFault: it is none.
         """
         if type(value) is Drop:
             return _drop(value)
-        match operation:
-            case Operation.LOOKUP:
-                refresh = isinstance(question, Query) and question.cause is REFRESH
-                return self._lookup(value, refresh=refresh)
-            case Operation.ARP if isinstance(value, Neighbour):
-                if not isinstance(value.router, bool):
-                    raise AnswerFault(f"arp said router={value.router!r}")
-                _station(operation, value.mac)
-                return value
-            case _:
-                return _station(operation, value)
+        if isinstance(value, Target):
+            return self.target(value) or DROP
+        if not isinstance(value, Proxy | Replicate):
+            raise AnswerFault(f"lookup answered {_name(value)}, not a target, DROP, proxy ...")
+        if refresh:
+            raise AnswerFault(f"lookup answered {_name(value)} to REFRESH, not a target or DROP")
+        if isinstance(value, Replicate):
+            return self._replicate(value)
+        if value not in self._proxies:
+            missing = "dhcp" if value is Proxy.DHCP else "arp"
+            raise AnswerFault(f"lookup answered PROXY_{value.name} without defining {missing}()")
+        return value
 
     def target(self, value: object) -> Target | None:
         """Return a target in its normal form, or None for one of the other address family.
@@ -138,20 +159,6 @@ class Judge:
             self.good[value] = target
         return target
 
-    def _lookup(self, value: object, *, refresh: bool) -> Answer:
-        if isinstance(value, Target):
-            return self.target(value) or DROP
-        if not isinstance(value, Proxy | Replicate):
-            raise AnswerFault(f"lookup answered {_name(value)}, not a target, DROP, proxy ...")
-        if refresh:
-            raise AnswerFault(f"lookup answered {_name(value)} to REFRESH, not a target or DROP")
-        if isinstance(value, Replicate):
-            return self._replicate(value)
-        if value not in self._proxies:
-            missing = "dhcp" if value is Proxy.DHCP else "arp"
-            raise AnswerFault(f"lookup answered PROXY_{value.name} without defining {missing}()")
-        return value
-
     def _replicate(self, value: Replicate) -> Answer:
         if not isinstance(value.targets, tuple):
             raise AnswerFault(f"Replicate holds {_name(value.targets)}, not a tuple of targets")
@@ -167,6 +174,32 @@ class Judge:
         return Replicate(tuple(kept))
 
 
+def neighbour_answer(value: object) -> NeighbourAnswer:
+    """Return `value` as the answer of `arp`.
+
+    Raises:
+        AnswerFault: it is none.
+    """
+    if type(value) is Drop:
+        return _drop(value)
+    if not isinstance(value, Neighbour):
+        return _station(Operation.ARP, value)
+    router: object = value.router
+    if not isinstance(router, bool):
+        raise AnswerFault(f"arp said router={router!r}")
+    _station(Operation.ARP, value.mac)
+    return value
+
+
+def dhcp_answer(value: object) -> DhcpAnswer:
+    """Return `value` as the answer of `dhcp`.
+
+    Raises:
+        AnswerFault: it is none.
+    """
+    return _drop(value) if type(value) is Drop else _station(Operation.DHCP, value)
+
+
 def _drop(value: Drop) -> Drop:
     hold: object = value.hold
     if hold is None:
@@ -177,7 +210,7 @@ def _drop(value: Drop) -> Drop:
     return value
 
 
-def _station(operation: Operation, value: object) -> DhcpAnswer:
+def _station(operation: Operation, value: object) -> MacAddress:
     if not isinstance(value, MacAddress):
         raise AnswerFault(f"{operation.value} answered {_name(value)}, not a MacAddress or DROP")
     if not is_station(value):

@@ -9,8 +9,6 @@ import pytest
 from support import probes
 from support.instances import query
 from support.probes import JUNK, ONE, TWO, VXLAN, WEB
-from varpd.daemon.judge import MAX_REPLICAS, AnswerFault, Judge, Operation
-from varpd.engine.events import NeighbourQuestion
 from varpd.provider import (
     DROP,
     PROXY_ARP,
@@ -26,10 +24,10 @@ from varpd.provider import (
     Replicate,
     Target,
 )
+from varpd.provider.judge import MAX_REPLICAS, AnswerFault, Judge, Operation
 
 FRAME_TO_WEB = query(WEB)
 V6 = Target(ip=IPv6Address("2001:db8::1"), port=4789)
-WHO = NeighbourQuestion(IPv4Address("10.0.0.11"))
 
 
 class Bare(DynamicPlugin):
@@ -49,7 +47,8 @@ class Court:
         self.judge = Judge(plugin, VXLAN, family, self.named.append, self.counts)
 
     def lookup(self, value: object, question: Query = FRAME_TO_WEB) -> object:
-        return self.judge.answer(Operation.LOOKUP, question, value)
+        refresh = question.cause is REFRESH
+        return self.judge.answer(Operation.LOOKUP, value, refresh=refresh)
 
 
 def test_equal_targets_become_one_object() -> None:
@@ -69,12 +68,12 @@ def test_a_mapped_address_is_taken_as_ipv4_and_remembered_so() -> None:
 @pytest.mark.parametrize("operation", Operation)
 def test_junk_is_a_fault_for_every_operation(operation: Operation, junk: object) -> None:
     with pytest.raises(AnswerFault):
-        Court().judge.answer(operation, FRAME_TO_WEB, junk)
+        Court().judge.answer(operation, junk)
 
 
 def test_a_target_is_no_answer_to_arp_and_a_mac_none_to_lookup() -> None:
     with pytest.raises(AnswerFault):
-        Court().judge.answer(Operation.ARP, WHO, ONE)
+        Court().judge.answer(Operation.ARP, ONE)
     with pytest.raises(AnswerFault):
         Court().lookup(WEB)
 
@@ -82,7 +81,7 @@ def test_a_target_is_no_answer_to_arp_and_a_mac_none_to_lookup() -> None:
 @pytest.mark.parametrize("drop", [DROP, Drop(hold=0), Drop(hold=2.5), Drop(hold=3600)], ids=repr)
 @pytest.mark.parametrize("operation", Operation)
 def test_drop_answers_everything(operation: Operation, drop: Drop) -> None:
-    assert Court().judge.answer(operation, FRAME_TO_WEB, drop) is drop
+    assert Court().judge.answer(operation, drop) is drop
 
 
 @pytest.mark.parametrize("hold", [-1, 3600.5, float("inf"), float("nan"), True, "1"], ids=repr)
@@ -132,21 +131,22 @@ def test_a_target_of_the_other_family_is_dropped_counted_and_named_once() -> Non
 def test_neighbours_are_one_stations_address() -> None:
     judge = Court().judge
     router = Neighbour(WEB, router=True)
-    assert judge.answer(Operation.ARP, WHO, WEB) == WEB
-    assert judge.answer(Operation.ARP, WHO, router) is router
-    assert judge.answer(Operation.DHCP, FRAME_TO_WEB, WEB) == WEB
+    assert judge.answer(Operation.ARP, WEB) == WEB
+    assert judge.answer(Operation.ARP, router) is router
+    assert judge.answer(Operation.DHCP, WEB) == WEB
     bad: tuple[tuple[Operation, Any], ...] = (
         (Operation.ARP, bytes(WEB)),
         (Operation.ARP, MacAddress(b"\xff" * 6)),
         (Operation.ARP, MacAddress(bytes(6))),
         (Operation.ARP, Neighbour(b"short")),  # type: ignore[arg-type] # junk
         (Operation.ARP, Neighbour(WEB, router="yes")),  # type: ignore[arg-type] # junk
+        (Operation.ARP, Neighbour(DROP)),  # type: ignore[arg-type] # junk
         (Operation.DHCP, router),
         (Operation.DHCP, "02:00:5e:00:53:11"),
     )
     for operation, value in bad:
         with pytest.raises(AnswerFault):
-            judge.answer(operation, WHO, value)
+            judge.answer(operation, value)
 
 
 def test_what_cannot_be_hashed_is_a_fault() -> None:

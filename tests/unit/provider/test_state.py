@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import pytest
 
-from varpd.daemon.state import MAX_STATE, check_state
+from varpd.provider.state import MAX_STATE, check_state
 
 
 def test_a_state_is_a_copy_of_what_was_saved() -> None:
