@@ -4,6 +4,8 @@ import errno
 import os
 from typing import Any
 
+from msgspec import structs
+
 from varpd.datapath.linux.kernel import Kernel, LinkInfo, Route, Tunnel
 from varpd.net.addresses import IpAddress, MacAddress, parse_ip
 from varpd.provider.answers import Target
@@ -67,7 +69,9 @@ class FakeKernel(Kernel):
         self._do(f"alias {self._name(index)} {alias}")
 
     def set_mtu(self, index: int, mtu: int) -> None:
-        self._do(f"mtu {self._name(index)} {mtu}")
+        name = self._name(index)
+        self._do(f"mtu {name} {mtu}")
+        self.found[name] = structs.replace(self.found[name], mtu=mtu)
 
     def set_up(self, index: int) -> None:
         self._do(f"up {self._name(index)}")
@@ -77,6 +81,9 @@ class FakeKernel(Kernel):
 
     def set_no_own_address(self, index: int) -> None:
         self._do(f"no address {self._name(index)}")
+
+    def delete_ipv6_addresses(self, index: int) -> None:
+        self._do(f"no ipv6 {self._name(index)}")
 
     def delete_link(self, index: int) -> None:
         name = self._name(index)

@@ -105,7 +105,7 @@ class LinkState(Struct, frozen=True):
     """Name of the tunnel device."""
 
     mtu: int
-    """MTU of both."""
+    """MTU of the tunnel device: nothing larger goes through."""
 
     ports: tuple[str, ...]
     """Names of the guests' ports."""

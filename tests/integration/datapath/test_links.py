@@ -116,6 +116,42 @@ async def test_the_mtu_changes_on_both_links(host: Namespace) -> None:
         assert (await datapath.change(make_link())).mtu == 1500
 
 
+async def test_links_have_no_address_after_an_mtu_too_small_for_ipv6(host: Namespace) -> None:
+    async with running(Recorder()) as datapath:
+        await datapath.open(make_link(mtu=576))
+        for mtu in (1500, 600, 8900):
+            assert (await datapath.change(make_link(mtu=mtu))).mtu == mtu
+        for name in ("blue", "vx-blue"):
+            assert (await show_link(host, name))["inet6_addr_gen_mode"] == "none"
+            assert "inet6" not in await run(host, "ip", "address", "show", "dev", name)
+
+
+async def test_the_mtu_shown_is_not_that_of_a_guests_port(host: Namespace) -> None:
+    async with running(Recorder()) as datapath:
+        await datapath.open(make_link())
+        await run(
+            host,
+            *[
+                "ip",
+                "link",
+                "add",
+                "p1",
+                "mtu",
+                "1400",
+                "master",
+                "blue",
+                "up",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "p2",
+            ],
+        )
+        state = await datapath.state("blue")
+        assert (state.mtu, state.ports) == (1500, ("p1",))
+
+
 async def test_closing_leaves_nothing_even_of_a_large_table(host: Namespace) -> None:
     macs = [b"\x02\x10" + number.to_bytes(4, "big") for number in range(5_000)]
     async with running(Recorder()) as datapath:

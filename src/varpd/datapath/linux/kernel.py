@@ -170,6 +170,11 @@ class Kernel:
             if error.errno not in (errno.EAFNOSUPPORT, errno.EINVAL, errno.ENODEV):
                 raise
 
+    def delete_ipv6_addresses(self, index: int) -> None:
+        """Take all IPv6 addresses away from a link."""
+        with _translated():
+            self._route.flush_addr(index=index, family=socket.AF_INET6)
+
     def delete_link(self, index: int) -> None:
         """Delete a link; one that is gone is fine."""
         self._ignoring(errno.ENODEV, lambda: self._route.link("del", index=index))

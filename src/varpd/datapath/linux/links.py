@@ -7,6 +7,7 @@ Everything here blocks: it is for the thread of the `Kernel`.
 """
 
 import errno
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -15,6 +16,7 @@ from msgspec import Struct
 from varpd.datapath.base import Link, LinkState
 from varpd.datapath.linux import names, refusals, tables
 from varpd.datapath.linux.kernel import Kernel, LinkInfo
+from varpd.datapath.linux.pmtu import IPV6_MTU_MIN
 from varpd.engine.settings import Mode
 from varpd.provider.answers import Target
 
@@ -72,11 +74,10 @@ def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) ->
     """
     bridge = _make_bridge(kernel, link, undo)
     device, adopted = _make_device(kernel, link, undo)
-    mtu = link.mtu or MTU
     for index in (bridge, device):
         kernel.set_alias(index, names.alias(link.name))
         kernel.set_no_own_address(index)
-        kernel.set_mtu(index, mtu)
+    _set_mtu(kernel, (bridge, device), link.mtu or MTU)
     # In DYNAMIC mode only the control plane says where remote MACs are. With one target for
     # everything the bridge learns them, or each frame would be copied to every guest.
     kernel.set_master(device, bridge, learning=link.mode is Mode.POINT)
@@ -195,13 +196,30 @@ def change_mtu(kernel: Kernel, pair: Pair, mtu: int) -> None:
         OSError: the kernel refuses; both are as before.
     """
     before = kernel.link_at(pair.device)
-    kernel.set_mtu(pair.device, mtu)
     try:
-        kernel.set_mtu(pair.bridge, mtu)
+        _set_mtu(kernel, (pair.device, pair.bridge), mtu)
     except OSError:
         if before is not None:
-            kernel.set_mtu(pair.device, before.mtu)
+            _set_mtu(kernel, (pair.device,), before.mtu)
         raise
+
+
+def _set_mtu(kernel: Kernel, indices: Sequence[int], mtu: int) -> None:
+    """Set the MTU of links.
+
+    Below the least MTU of IPv6 the kernel takes IPv6 away from a link; when it gives it back, it
+    has forgotten that the link is to have no address of its own, and gives it one.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    before = [kernel.link_at(index) for index in indices]
+    for index in indices:
+        kernel.set_mtu(index, mtu)
+    for link in before:
+        if link is not None and link.mtu < IPV6_MTU_MIN <= mtu:
+            kernel.set_no_own_address(link.index)
+            kernel.delete_ipv6_addresses(link.index)
 
 
 def find(kernel: Kernel, overlay: str) -> tuple[LinkInfo | None, LinkInfo | None]:
@@ -225,4 +243,5 @@ def state(kernel: Kernel, overlay: str) -> LinkState | None:
     if bridge is None or device is None:
         return None
     ports = sorted(name for name in tables.ports(bridge.index) if name != device.name)
-    return LinkState(bridge.name, device.name, bridge.mtu, tuple(ports))
+    # Not the bridge's MTU: the kernel may lower it to that of a guest's port, which harms nobody.
+    return LinkState(bridge.name, device.name, device.mtu, tuple(ports))

@@ -152,12 +152,29 @@ def test_a_refused_mtu_is_taken_back() -> None:
     assert kernel.done == ["mtu vx-blue 9000", "mtu vx-blue 1500"]
 
 
+def test_links_that_get_ipv6_back_stay_without_an_address_of_their_own() -> None:
+    kernel = FakeKernel()
+    pair = make(kernel, make_link(mtu=576))
+    assert not [step for step in kernel.done if step.startswith("no ipv6")]
+    kernel.done.clear()
+    links.change_mtu(kernel, pair, 1280)
+    assert kernel.done[2:] == [
+        "no address vx-blue",
+        "no ipv6 vx-blue",
+        "no address blue",
+        "no ipv6 blue",
+    ]
+    kernel.done.clear()
+    links.change_mtu(kernel, pair, 1500)
+    assert kernel.done == ["mtu vx-blue 1500", "mtu blue 1500"]
+
+
 def test_only_links_with_our_alias_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "ports", lambda bridge: {"vx-blue": 3, "b": 9, "a": 8})
     kernel = FakeKernel()
-    kernel.put("blue", "bridge", alias=ALIAS, mtu=1400)
+    kernel.put("blue", "bridge", alias=ALIAS, mtu=1300)
     assert links.state(kernel, "blue") is None
-    kernel.put("vx-blue", "vxlan", alias=ALIAS)
+    kernel.put("vx-blue", "vxlan", alias=ALIAS, mtu=1400)
     state = links.state(kernel, "blue")
     assert state is not None
     assert (state.device, state.mtu, state.ports) == ("vx-blue", 1400, ("a", "b"))
