@@ -133,6 +133,7 @@ def test_a_flood_to_unknown_macs_hurts_no_other_overlay(
                 here.run("ip", "neigh", "flush", "dev", INTERFACE)
                 assert here.ping(there, wait=10).lost == 0
                 seen.append(Counter(target.state for target in client.targets("bad-0")))
+        seen.append(Counter(target.state for target in client.targets("bad-0")))
         once = memory(a)
         flood.send(frames)
         wait_for("the flood to be over", lambda: not pending(client))
