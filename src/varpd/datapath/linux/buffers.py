@@ -26,7 +26,11 @@ CALM: Final = 60.0
 """Seconds without a loss after which a socket gives back what it was given."""
 
 _PART: Final = 4
-_UDP_MEM: Final = Path("/proc/sys/net/ipv4/udp_mem")
+
+_RECORDS: Final = 2
+"""How many times its size a buffer may take: the kernel leaves as much room for its own records."""
+
+UDP_MEM: Final = Path("/proc/sys/net/ipv4/udp_mem")
 
 
 class Buffered(Protocol):
@@ -44,15 +48,19 @@ class _Buffer(Struct, eq=False):
     lost_at: float
 
 
-def total() -> int:
-    """Return how many bytes all punt sockets may have."""
+def total(udp_mem: Path = UDP_MEM) -> int:
+    """Return how many bytes the buffers of all punt sockets may have.
+
+    Args:
+        udp_mem: the kernel's bounds on UDP's memory, of which the third is the last.
+    """
     try:
-        most = int(_UDP_MEM.read_text().split()[2])
+        most = int(udp_mem.read_text().split()[2])
     except FileNotFoundError:
         # Shown only in the machine's first network namespace, but in force in all. The kernel's
         # default (udp_init): three halves of an eighth of the memory.
         most = os.sysconf("SC_PHYS_PAGES") * 3 // 16
-    return most * getpagesize() // _PART
+    return most * getpagesize() // _PART // _RECORDS
 
 
 class PuntBuffers:

@@ -1,5 +1,9 @@
 """Shares of the kernel's memory."""
 
+from os import sysconf
+from pathlib import Path
+from resource import getpagesize
+
 import pytest
 
 from varpd.datapath.linux.buffers import BASE, CALM, LEAST, MOST, PuntBuffers, total
@@ -88,5 +92,14 @@ def test_a_socket_keeps_the_least_however_many_there_are() -> None:
     assert socket.size == LEAST
 
 
-def test_the_total_is_a_part_of_what_the_kernel_allows() -> None:
-    assert total() > 0
+def test_full_buffers_with_their_records_take_a_quarter_of_what_the_kernel_allows(
+    tmp_path: Path,
+) -> None:
+    udp_mem = tmp_path / "udp_mem"
+    udp_mem.write_text("1000\t2000\t8000\n")
+    assert total(udp_mem) * 2 == 8000 * getpagesize() / 4
+
+
+def test_where_the_kernel_does_not_say_its_default_is_taken(tmp_path: Path) -> None:
+    physical = sysconf("SC_PHYS_PAGES") * getpagesize()
+    assert physical / 50 < total(tmp_path / "udp_mem") < physical / 40
