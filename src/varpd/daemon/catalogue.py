@@ -80,7 +80,12 @@ def declarations(targets: int = _DEFAULTS.targets) -> tuple[Property, ...]:
         targets: the default of `LIMIT_TARGETS`, see `default_targets`.
     """
     return (
-        _uint(MTU, None, _MTU, f"MTU of the overlay's links, bytes; {DEFAULT_MTU} unless set."),
+        _uint(
+            MTU,
+            None,
+            _MTU,
+            f"MTU of the overlay's links, bytes; {DEFAULT_MTU} unless set. IPv6 needs 1280.",
+        ),
         _told(
             GUEST_MTU,
             PropertyType.UINT,

@@ -129,25 +129,8 @@ async def test_links_have_no_address_after_an_mtu_too_small_for_ipv6(host: Names
 async def test_the_mtu_shown_is_not_that_of_a_guests_port(host: Namespace) -> None:
     async with running(Recorder()) as datapath:
         await datapath.open(make_link())
-        await run(
-            host,
-            *[
-                "ip",
-                "link",
-                "add",
-                "p1",
-                "mtu",
-                "1400",
-                "master",
-                "blue",
-                "up",
-                "type",
-                "veth",
-                "peer",
-                "name",
-                "p2",
-            ],
-        )
+        port = ("ip", "link", "add", "p1", "mtu", "1400", "master", "blue", "up", "type", "veth")
+        await run(host, *port, "peer", "name", "p2")
         state = await datapath.state("blue")
         assert (state.mtu, state.ports) == (1500, ("p1",))
 

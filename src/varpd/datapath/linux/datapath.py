@@ -5,12 +5,12 @@ for the kernel, see `varpd.datapath.linux.threads`.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final, assert_never
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
@@ -58,8 +58,8 @@ class LinuxDatapath:
         """`sink` is called from the event loop, never from inside `apply`."""
         self._sink = sink
         self._overlays: dict[str, OpenOverlay] = {}
-        # What keeps two changes of one overlay apart.
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # What keeps two changes of one overlay apart; each is kept while somebody uses it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reader: PuntReader | None = None
         self._stopped = False
         self._threads = KernelThreads()
@@ -109,7 +109,7 @@ class LinuxDatapath:
 
     async def open(self, link: Link) -> LinkState:
         """See `Datapath.open`."""
-        async with self._locks[link.name]:
+        async with self._locks.setdefault(link.name, asyncio.Lock()):
             old = self._overlays.get(link.name)
             if old is None or old.link != link:
                 if old is not None:
@@ -128,7 +128,7 @@ class LinuxDatapath:
 
     async def close(self, overlay: str) -> None:
         """See `Datapath.close`."""
-        async with self._locks[overlay]:
+        async with self._locks.setdefault(overlay, asyncio.Lock()):
             found = self._overlays.get(overlay)
             await self._let_go(overlay)
             _, device = await self._threads.request(links.find, overlay)
@@ -139,7 +139,7 @@ class LinuxDatapath:
 
     async def change(self, link: Link) -> LinkState:
         """See `Datapath.change`."""
-        async with self._locks[link.name]:
+        async with self._locks.setdefault(link.name, asyncio.Lock()):
             found = self._overlays.get(link.name)
             if found is None:
                 raise _unknown(link.name)

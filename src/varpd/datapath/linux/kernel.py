@@ -91,6 +91,16 @@ def _translated() -> Iterator[None]:
         raise OSError(error.code, words if said in ("", words) else f"{words} ({said})") from error
 
 
+def _ignoring(number: int, call: Callable[[], Any]) -> None:
+    """Call what may be refused with the error `number`, which is fine."""
+    try:
+        with _translated():
+            call()
+    except OSError as error:
+        if error.errno != number:
+            raise
+
+
 class Kernel:
     """A connection to the kernel."""
 
@@ -177,7 +187,7 @@ class Kernel:
 
     def delete_link(self, index: int) -> None:
         """Delete a link; one that is gone is fine."""
-        self._ignoring(errno.ENODEV, lambda: self._route.link("del", index=index))
+        _ignoring(errno.ENODEV, lambda: self._route.link("del", index=index))
 
     def append_default(self, device: int, target: Target) -> None:
         """Add a destination for what a tunnel device has no row for."""
@@ -186,7 +196,7 @@ class Kernel:
 
     def delete_default(self, device: int, target: Target) -> None:
         """Take such a destination away; one that is gone is fine."""
-        self._ignoring(
+        _ignoring(
             errno.ENOENT,
             lambda: self._route.fdb(
                 "del", ifindex=device, lladdr=str(ZERO), **_destination(target)
@@ -204,9 +214,7 @@ class Kernel:
 
     def delete_loopback(self, address: IpAddress) -> None:
         """Take such an address away; one that is gone is fine."""
-        self._ignoring(
-            errno.EADDRNOTAVAIL, lambda: self._route.addr("del", **_host_address(address))
-        )
+        _ignoring(errno.EADDRNOTAVAIL, lambda: self._route.addr("del", **_host_address(address)))
 
     def route(self, target: IpAddress, source: IpAddress | None = None) -> Route | None:
         """Return how the kernel sends to `target`, from `source` if given; None: it does not."""
@@ -227,15 +235,6 @@ class Kernel:
             device=found[0].get_attr("RTA_OIF") or 0,
             mtu=None if metrics is None else metrics.get_attr("RTAX_MTU"),
         )
-
-    @staticmethod
-    def _ignoring(number: int, call: Callable[[], Any]) -> None:
-        try:
-            with _translated():
-                call()
-        except OSError as error:
-            if error.errno != number:
-                raise
 
 
 def link_info(message: Any) -> LinkInfo:

@@ -108,7 +108,8 @@ class Monitor:
         self._addresses: set[LocalAddress] = set()
         self._addresses_touched = False
         self._told: frozenset[IpAddress] | None = None
-        self._watched: dict[int, Watched] = {}
+        self._watched: dict[int, Watched] = {}  # by index of the bridge
+        self._by_overlay: dict[str, Watched] = {}
         self._touched: set[int] = set()
 
     @property
@@ -130,18 +131,21 @@ class Monitor:
         """End; nothing is told any more."""
         self._close()
         self._watched.clear()
+        self._by_overlay.clear()
 
     async def watch(self, overlay: str, bridge: int, device: int) -> None:
         """Tell of the MACs on the ports of a bridge, but for those on its tunnel device."""
+        self.unwatch(overlay)
         watched = Watched(overlay, bridge, device, LearnedMacs())
-        self._watched[bridge] = watched
+        self._watched[bridge] = self._by_overlay[overlay] = watched
         rows = await self._paused(partial(read_bridge, bridge, device))
         watched.learned.replace(rows)
         self._tell(watched)
 
     def unwatch(self, overlay: str) -> None:
         """Tell no more of an overlay's bridge."""
-        for watched in self._of(overlay):
+        watched = self._by_overlay.pop(overlay, None)
+        if watched is not None:
             del self._watched[watched.bridge]
 
     def taken(self, overlay: str, macs: Iterable[bytes]) -> None:
@@ -149,15 +153,12 @@ class Monitor:
 
         The socket filter hides those writes. What that changes is told in a later turn.
         """
-        for watched in self._of(overlay):
-            if len(watched.learned) == 0:
-                continue
-            for mac in macs:
-                watched.learned.discard(mac)
-            asyncio.get_running_loop().call_soon(self._tell, watched)
-
-    def _of(self, overlay: str) -> list[Watched]:
-        return [watched for watched in self._watched.values() if watched.overlay == overlay]
+        watched = self._by_overlay.get(overlay)
+        if watched is None or len(watched.learned) == 0:
+            return
+        for mac in macs:
+            watched.learned.discard(mac)
+        asyncio.get_running_loop().call_soon(self._tell, watched)
 
     async def _paused(self, read: Callable[[], T]) -> T:
         """Read something in a thread; what the kernel tells meanwhile waits."""
@@ -222,8 +223,14 @@ class Monitor:
         """Something was lost: subscribe anew, read everything, compare."""
         self.overflows += 1
         _log.warning("netlink monitor overflowed", overflows=self.overflows)
+        try:
+            subscribed = _subscribe()
+        except OSError as error:
+            # The old one still tells what comes; the next overflow is another chance.
+            _log.error("netlink monitor cannot begin anew", error=str(error))
+            return
         self._close()
-        self._socket = _subscribe()
+        self._socket = subscribed
         self._pauses += 1
         loop = asyncio.get_running_loop()
         bridges = [(watched.bridge, watched.device) for watched in self._watched.values()]
