@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 from varpd.provider.plugin import State
 
@@ -17,7 +17,7 @@ def check_state(value: object) -> State:
         TypeError: it is no JSON object, or something in it is not JSON.
         ValueError: it is larger than `MAX_STATE`, or JSON changes something in it.
     """
-    if not isinstance(value, Mapping):
+    if not _is_mapping(value):
         raise TypeError(f"save returned {type(value).__name__}, not a JSON object")
     given = dict(value)
     text = json.dumps(given, allow_nan=False, ensure_ascii=False)
@@ -28,3 +28,7 @@ def check_state(value: object) -> State:
     if state != given:
         raise ValueError("save returned what JSON cannot hold as it is, such as a tuple")
     return state
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)

@@ -16,6 +16,7 @@ from varpd.provider.errors import Panic, Unsupported
 from varpd.provider.host import Closable, Shared
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.targets import check_target
+from varpd.provider.testing.tasks import FakeTasks
 
 VXLAN_KINDS: Final = DestinationKind.IP | DestinationKind.PORT
 """What the encapsulation of a test needs unless told otherwise."""
@@ -129,27 +130,23 @@ class FakeHost:
         """Where each MAC is, by what was said and by what `FakeGuard` was answered."""
         self.ignored = 0
         """How much was said after the close."""
-        self.faults: list[BaseException] = []
-        """What left the tasks of `start_task`."""
+        self.family: Final = None if local is None or local.ip is None else local.ip.version
+        """4 or 6, the address family of the underlay, or None."""
         self._destination = destination
         self._point = point
         self._lock = threading.RLock()
         self._early: list[Said] | None = []
-        self._stopping = False
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[tuple[Coroutine[Any, Any, None], str]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = FakeTasks()
+        self.faults: Final = self._tasks.faults
+        """What left the tasks of `start_task`."""
         self._shared: dict[str, Closable] = {}
         self._changes: Counter[bytes] = Counter()
 
     def set_target(self, mac: bytes, target: Target) -> None:
         """See `Host.set_target`."""
         self._need_dynamic("set_target")
-        family = None
-        if self.local is not None and self.local.ip is not None:
-            family = self.local.ip.version
-        checked = check_target(target, self._destination, family)
+        checked = check_target(target, self._destination, self.family)
         self._say(TargetSet(check_station(mac), checked))
 
     def invalidate(self, mac: bytes) -> None:
@@ -193,14 +190,9 @@ class FakeHost:
         if not name:
             coroutine.close()
             raise ValueError("a task needs a name")
-        with self._lock:
-            if self._stopping or self._closed:
+        if not self._tasks.start(coroutine, name):
+            with self._lock:
                 self.ignored += 1
-                coroutine.close()
-            elif self._loop is None:
-                self._waiting.append((coroutine, name))
-            else:
-                self._loop.call_soon_threadsafe(self._begin, coroutine, name)
 
     def shared(self, key: str, factory: Callable[[], Shared]) -> Shared:
         """See `Host.shared`; nobody else shares it here."""
@@ -215,11 +207,7 @@ class FakeHost:
 
     def run(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run the instance's tasks on `loop` from now on."""
-        with self._lock:
-            self._loop = loop
-            waiting, self._waiting = self._waiting, []
-        for coroutine, name in waiting:
-            loop.call_soon(self._begin, coroutine, name)
+        self._tasks.run(loop)
 
     def started(self) -> None:
         """Let take effect what was said, since `start` has returned."""
@@ -230,24 +218,14 @@ class FakeHost:
 
     async def stopped(self) -> None:
         """End the instance's tasks."""
-        with self._lock:
-            self._stopping = True
-        # What was started just before has its turn first, so that it is ended, too.
-        await asyncio.sleep(0)
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._tasks.end()
 
     def closed(self) -> None:
         """Hear no more, and close what was shared."""
         with self._lock:
             self._closed = True
             shared, self._shared = self._shared, {}
-            waiting, self._waiting = self._waiting, []
-        for coroutine, _ in waiting:
-            coroutine.close()
+        self._tasks.refuse()
         for thing in shared.values():
             thing.close()
 
@@ -303,14 +281,3 @@ class FakeHost:
                 self.rows.pop(mac, None)
             case _:
                 pass
-
-    def _begin(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        assert self._loop is not None  # noqa: S101 - `run` was called
-        task = self._loop.create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (fault := task.exception()) is not None:
-            self.faults.append(fault)

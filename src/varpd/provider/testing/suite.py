@@ -11,8 +11,8 @@ from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import Plugin
 from varpd.provider.properties import Value
 from varpd.provider.testing import checks
+from varpd.provider.testing.calls import thread_name
 from varpd.provider.testing.case import UNKNOWN, Case, Question
-from varpd.provider.testing.guard import thread_name
 from varpd.provider.testing.host import VXLAN_KINDS
 from varpd.provider.testing.watch import threads_left
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ from varpd.provider import (
     PROXY_ARP,
     Answer,
     DestinationKind,
+    Drop,
     DynamicPlugin,
     Later,
     Neighbour,
@@ -51,8 +53,10 @@ from varpd.provider import (
     Target,
     Value,
 )
+from varpd.provider.state import MAX_STATE
+from varpd.provider.testing.calls import MAX_THREADS
 from varpd.provider.testing.frames import frame_query, refresh_query
-from varpd.provider.testing.guard import MAX_STATE, MAX_THREADS, FakeGuard
+from varpd.provider.testing.guard import FakeGuard
 from varpd.provider.testing.host import FakeHost, Panicked, TargetSet
 
 SHORT = 0.02
@@ -162,7 +166,32 @@ async def test_a_proxy_answer_without_its_operation_is_a_fault() -> None:
     await guard.start()
 
     assert await guard.lookup(frame_query(BROADCAST)) == DROP
-    assert "without an operation 'arp'" in guard.faults[0]
+    assert "without defining arp()" in guard.faults[0]
+    await guard.stop()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [bytes(WEB), Neighbour(WEB, router=1), Drop(hold=-1)],  # type: ignore[arg-type] # junk
+    ids=["plain bytes", "router=1", "negative hold"],
+)
+async def test_what_varpd_would_not_take_is_not_taken_here(answer: object) -> None:
+    guard, _, _ = await at_work(junk_probe(answer))
+
+    assert await guard.arp(WEB_IP) == DROP
+    assert len(guard.faults) == 1
+    await guard.stop()
+
+
+async def test_a_target_of_the_other_family_is_dropped_and_no_fault() -> None:
+    far = Target(ip=IPv6Address("2001:db8::1"), port=4789)
+    host = FakeHost(local=Target(ip=IPv4Address("192.0.2.9"), port=4789))
+    guard = FakeGuard(make(junk_probe(far), host), host)
+    await guard.start()
+
+    assert await guard.lookup(frame_query(WEB)) == DROP
+    assert guard.faults == []
+    assert host.log.lines[-1][2] == {"target": str(far)}
     await guard.stop()
 
 
@@ -340,7 +369,7 @@ async def test_save_and_default_have_to_answer_plainly() -> None:
     guard, _, _ = await at_work(Slow)
 
     assert await guard.save() is None
-    assert guard.faults == ["save: TypeError: the state is no JSON object but coroutine"]
+    assert guard.faults == ["save: TypeError: save returned coroutine, not a JSON object"]
     await guard.stop()
 
 
