@@ -112,7 +112,8 @@ Between `start` and `stop`; the answers are in `varpd.provider.answers`.
     Optional, async. Read the data behind the plugin again.
 
 `local_endpoint(endpoint, present)`
-    Optional, plain or awaitable. A guest came to this host, or left it.
+    Optional, plain or awaitable. Called when an endpoint of the overlay, a guest's port, is
+    registered on this host or withdrawn; nothing registers endpoints in this version.
 
 `save() -> dict`
     Optional, plain. See "Save and restore".

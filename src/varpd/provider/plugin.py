@@ -184,10 +184,9 @@ class Plugin(ABC):
         """Read the data behind the plugin again, if it has any."""
 
     def local_endpoint(self, endpoint: Endpoint, present: bool) -> Awaitable[None] | None:
-        """Hear that a guest is on this host (`present`), or no longer is.
+        """Hear that an endpoint is registered on this host (`present`), or withdrawn.
 
-        For plugins that publish where guests are. Guests that are here already are told after
-        `start`.
+        For plugins that publish where guests are.
         """
         return None
 
