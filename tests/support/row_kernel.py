@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from varpd.datapath.linux import rows
+from varpd.datapath.linux import netlink, rows
 
 PATIENCE: Final = 30.0
 """Seconds until a test that waits gives up."""
@@ -69,14 +69,14 @@ class FakeKernel:
         tables = message[26]
         address = message[32:38]
         error = 0
-        if kind == rows.RTM_NEWNEIGH:
+        if kind == netlink.RTM_NEWNEIGH:
             if tables & _MASTER:
                 self.bridge.add(address)
             error = self.refuse.get(address, 0)
             if not error:
                 there = [] if flags & _REPLACE else self.device.get(address, [])
                 self.device[address] = [*there, message[44:48]]
-        elif kind == rows.RTM_DELNEIGH:
+        elif kind == netlink.RTM_DELNEIGH:
             error = self._delete(message, tables, address)
         else:
             self._tell(message, address)
@@ -104,7 +104,7 @@ class FakeKernel:
         (sequence,) = struct.unpack_from("=I", message, 8)
         if address in self.device:
             body = message[16:40] + struct.pack("=HHIIII", 20, 3, 0, 3 * rows.TICKS, 0, 0)
-            head = struct.pack("=IHHII", 16 + len(body), rows.RTM_NEWNEIGH, 0, sequence, 0)
+            head = struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWNEIGH, 0, sequence, 0)
             self.answers.append(head + body)
         else:
             body = struct.pack("=i", -errno.ENOENT) + message

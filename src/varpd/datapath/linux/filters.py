@@ -15,16 +15,16 @@ from varpd.net.addresses import IpAddress
 _LOAD_WORD: Final = 0x20
 """BPF_LD | BPF_W | BPF_ABS: four bytes at an offset, big-endian."""
 
-_LOAD_HALF: Final = 0x28
+LOAD_HALF: Final = 0x28
 """BPF_LD | BPF_H | BPF_ABS: two bytes."""
 
-_LOAD_BYTE: Final = 0x30
+LOAD_BYTE: Final = 0x30
 """BPF_LD | BPF_B | BPF_ABS: one byte."""
 
 _LOAD_SIZE: Final = 0x80
 """BPF_LD | BPF_W | BPF_LEN: the size of the datagram with its UDP header."""
 
-_JUMP_EQUAL: Final = 0x15
+JUMP_EQUAL: Final = 0x15
 """BPF_JMP | BPF_JEQ | BPF_K."""
 
 _JUMP_AT_LEAST: Final = 0x35
@@ -33,7 +33,7 @@ _JUMP_AT_LEAST: Final = 0x35
 _JUMP_GREATER: Final = 0x25
 """BPF_JMP | BPF_JGT | BPF_K."""
 
-_RETURN: Final = 0x06
+RETURN: Final = 0x06
 """BPF_RET | BPF_K: how many bytes are taken, 0 for none."""
 
 _NETWORK: Final = -0x100000 & 0xFFFFFFFF
@@ -47,11 +47,13 @@ _SO_ATTACH_FILTER: Final = 26
 
 _UDP_HEADER: Final = 8
 _ETHERNET_HEADER: Final = 14
-_ALL: Final = 0xFFFFFFFF
+ALL: Final = 0xFFFFFFFF
+"""For `RETURN`: the whole datagram."""
+
 
 _INSTRUCTION = struct.Struct("=HBBI")
 _PROGRAM = struct.Struct("@HP")
-_LOADS: Final = ((4, _LOAD_WORD), (2, _LOAD_HALF), (1, _LOAD_BYTE))
+_LOADS: Final = ((4, _LOAD_WORD), (2, LOAD_HALF), (1, LOAD_BYTE))
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand."""
@@ -77,7 +79,7 @@ def punt_filter(listen_ip: IpAddress, header: bytes, size: int) -> list[Instruct
         away = 2 * (len(checks) - number - 1) + 1
         program.append(load)
         program.append((jump, 0 if wanted else away, away if wanted else 0, operand))
-    return [*program, (_RETURN, 0, 0, _ALL), (_RETURN, 0, 0, 0)]
+    return [*program, (RETURN, 0, 0, ALL), (RETURN, 0, 0, 0)]
 
 
 def attach(to: socket.socket, program: Sequence[Instruction]) -> None:
@@ -102,6 +104,6 @@ def _equal(at: int, data: bytes) -> list[tuple[Instruction, int, int, bool]]:
     while data:
         width, load = next((width, load) for width, load in _LOADS if len(data) >= width)
         operand = int.from_bytes(data[:width], "big")
-        checks.append(((load, 0, 0, at), _JUMP_EQUAL, operand, True))
+        checks.append(((load, 0, 0, at), JUMP_EQUAL, operand, True))
         at, data = at + width, data[width:]
     return checks

@@ -42,7 +42,6 @@ MACS_AN_EVENT: Final = 1024
 """MACs told in one event."""
 
 _SO_RCVBUFFORCE: Final = 33
-_SOL_NETLINK: Final = 270
 _NETLINK_ADD_MEMBERSHIP: Final = 1
 # Groups of linux/rtnetlink.h.
 _RTNLGRP_NEIGH: Final = 3
@@ -325,7 +324,7 @@ def _subscribe() -> socket.socket:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         opened.bind((0, 0))
         for group in (_RTNLGRP_NEIGH, _RTNLGRP_IPV4_IFADDR, _RTNLGRP_IPV6_IFADDR):
-            opened.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+            opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
     except BaseException:
         opened.close()
         raise

@@ -6,7 +6,7 @@ See netlink(7) and rtnetlink(7).
  body            ndmsg, ifaddrmsg or ifinfomsg
  attributes      length | type | value, each begun at a multiple of four bytes
 
-This is for what comes in thousands: dumps of tables and the kernel's notifications.
+This is for what comes in thousands: rows, dumps of tables and the kernel's notifications.
 """
 
 import socket
@@ -18,6 +18,9 @@ from typing import Final
 from msgspec import Struct
 
 from varpd.net.addresses import IpAddress
+
+SOL_NETLINK: Final = 270
+"""Level of the options of netlink sockets; Python's socket module does not have it."""
 
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
@@ -48,21 +51,22 @@ NUD_PERMANENT: Final = 0x80
 """In the FDB of a bridge: the MAC of the port itself."""
 
 HEADER: Final = struct.Struct("=IHHII")
-_NDMSG: Final = struct.Struct("=BxxxiHBB")
+NDMSG: Final = struct.Struct("=BxxxiHBB")
 _IFADDRMSG: Final = struct.Struct("=BBBBi")
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
-_ATTRIBUTE: Final = struct.Struct("=HH")
+ATTRIBUTE: Final = struct.Struct("=HH")
 _U32: Final = struct.Struct("=I")
-_ERROR: Final = struct.Struct("=i")
+ERROR: Final = struct.Struct("=i")
 _PORT: Final = struct.Struct("!H")
 _VLAN: Final = struct.Struct("=H")
 _TYPE_MASK: Final = 0x3FFF
 _ALIGNMENT: Final = 4
 
-_NDA_DST: Final = 1
-_NDA_LLADDR: Final = 2
+NDA_DST: Final = 1
+NDA_LLADDR: Final = 2
+NDA_CACHEINFO: Final = 3
 _NDA_VLAN: Final = 5
-_NDA_PORT: Final = 6
+NDA_PORT: Final = 6
 _NDA_MASTER: Final = 9
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
@@ -79,6 +83,7 @@ class Message(Struct, frozen=True, gc=False):
 
     kind: int
     flags: int
+    sequence: int
     start: int
     end: int
 
@@ -122,8 +127,8 @@ def align(length: int) -> int:
 
 def attribute(kind: int, value: bytes) -> bytes:
     """Return an attribute with its padding."""
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(align(length) - length)
+    length = ATTRIBUTE.size + len(value)
+    return ATTRIBUTE.pack(length, kind) + value + bytes(align(length) - length)
 
 
 def dump_request(kind: int, body: bytes) -> bytes:
@@ -133,7 +138,7 @@ def dump_request(kind: int, body: bytes) -> bytes:
 
 def fdb_of_port(ifindex: int) -> bytes:
     """Return the request for the rows of one device: those of its bridge and its own."""
-    return dump_request(RTM_GETNEIGH, _NDMSG.pack(socket.AF_BRIDGE, ifindex, 0, 0, 0))
+    return dump_request(RTM_GETNEIGH, NDMSG.pack(socket.AF_BRIDGE, ifindex, 0, 0, 0))
 
 
 def all_addresses() -> bytes:
@@ -153,8 +158,8 @@ def links_of_bridge(ifindex: int) -> bytes:
 def fdb_row_deletion(row: FdbRow) -> bytes:
     """Return the message that deletes a row from the one table that it was seen in."""
     flags = NTF_MASTER if row.master else NTF_SELF
-    body = _NDMSG.pack(socket.AF_BRIDGE, row.ifindex, 0, flags, 0)
-    body += attribute(_NDA_LLADDR, row.mac)
+    body = NDMSG.pack(socket.AF_BRIDGE, row.ifindex, 0, flags, 0)
+    body += attribute(NDA_LLADDR, row.mac)
     if row.vlan:
         body += attribute(_NDA_VLAN, _VLAN.pack(row.vlan))
     return HEADER.pack(HEADER.size + len(body), RTM_DELNEIGH, NLM_F_REQUEST, 0, 0) + body
@@ -164,41 +169,42 @@ def messages(data: bytes) -> Iterator[Message]:
     """Read the messages of one datagram from the kernel."""
     at = 0
     while at + HEADER.size <= len(data):
-        length, kind, flags, _, _ = HEADER.unpack_from(data, at)
+        length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
         length = max(length, HEADER.size)
-        yield Message(kind, flags, at + HEADER.size, min(at + length, len(data)))
+        yield Message(kind, flags, sequence, at + HEADER.size, min(at + length, len(data)))
         at += align(length)
 
 
 def error_of(data: bytes, message: Message) -> int:
     """Return the error number in an NLMSG_ERROR or NLMSG_DONE, 0 for none."""
-    if message.end - message.start < _ERROR.size:
+    if message.end - message.start < ERROR.size:
         return 0
-    (number,) = _ERROR.unpack_from(data, message.start)
+    (number,) = ERROR.unpack_from(data, message.start)
     return -int(number)
 
 
-def _attributes(data: bytes, at: int, end: int) -> dict[int, bytes]:
+def attributes(data: bytes, at: int, end: int) -> dict[int, bytes]:
+    """Read the attributes that stand from `at` to `end`, by number; what is cut off ends them."""
     found = {}
-    while at + _ATTRIBUTE.size <= end:
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if length < _ATTRIBUTE.size:
+    while at + ATTRIBUTE.size <= end:
+        length, kind = ATTRIBUTE.unpack_from(data, at)
+        if length < ATTRIBUTE.size:
             break
-        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+        found[kind & _TYPE_MASK] = data[at + ATTRIBUTE.size : at + length]
         at += align(length)
     return found
 
 
 def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
     """Read an RTM_NEWNEIGH or RTM_DELNEIGH; None if it is not about an FDB."""
-    family, ifindex, state, flags, _ = _NDMSG.unpack_from(data, message.start)
+    family, ifindex, state, flags, _ = NDMSG.unpack_from(data, message.start)
     if family != socket.AF_BRIDGE:
         return None
-    found = _attributes(data, message.start + _NDMSG.size, message.end)
-    mac = found.get(_NDA_LLADDR)
+    found = attributes(data, message.start + NDMSG.size, message.end)
+    mac = found.get(NDA_LLADDR)
     if mac is None:
         return None
-    port = found.get(_NDA_PORT)
+    port = found.get(NDA_PORT)
     master = found.get(_NDA_MASTER)
     vlan = found.get(_NDA_VLAN)
     return FdbRow(
@@ -206,7 +212,7 @@ def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
         state,
         flags,
         mac,
-        found.get(_NDA_DST, _NO_BYTES),
+        found.get(NDA_DST, _NO_BYTES),
         None if port is None else _PORT.unpack(port)[0],
         0 if master is None else _U32.unpack(master)[0],
         0 if vlan is None else _VLAN.unpack(vlan)[0],
@@ -216,7 +222,7 @@ def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
 def parse_address(data: bytes, message: Message) -> LocalAddress | None:
     """Read an RTM_NEWADDR or RTM_DELADDR; None if there is no address in it."""
     _, prefix, _, _, ifindex = _IFADDRMSG.unpack_from(data, message.start)
-    found = _attributes(data, message.start + _IFADDRMSG.size, message.end)
+    found = attributes(data, message.start + _IFADDRMSG.size, message.end)
     # On a point-to-point link IFA_ADDRESS is the other side's.
     address = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
     return None if address is None else LocalAddress(ifindex, prefix, address)
@@ -225,7 +231,7 @@ def parse_address(data: bytes, message: Message) -> LocalAddress | None:
 def parse_port(data: bytes, message: Message) -> tuple[int, str, int]:
     """Read an RTM_NEWLINK: the index and name of a link, and the index of its bridge or 0."""
     _, _, ifindex, _, _ = _IFINFOMSG.unpack_from(data, message.start)
-    found = _attributes(data, message.start + _IFINFOMSG.size, message.end)
+    found = attributes(data, message.start + _IFINFOMSG.size, message.end)
     name = found.get(_IFLA_IFNAME, _NO_BYTES).rstrip(b"\0").decode(errors="replace")
     master = found.get(_IFLA_MASTER)
     return ifindex, name, 0 if master is None else _U32.unpack(master)[0]

@@ -16,14 +16,13 @@ from typing import Final, Protocol
 
 import structlog
 
-from varpd.datapath.linux import rows
+from varpd.datapath.linux import netlink, rows
 from varpd.datapath.linux.lanes import BATCH, Batch, GroupChange
 from varpd.datapath.linux.rows import Reply, Table
 
 STALL: Final = 0.05
 """Seconds from which on a send counts as a stall: somebody holds the kernel's RTNL lock."""
 
-_SOL_NETLINK: Final = 270
 _NETLINK_EXT_ACK: Final = 11
 _RECEIVE_SIZE: Final = 65536
 
@@ -49,18 +48,18 @@ def open_row_socket() -> RowSocket:
     Raises:
         OSError: there is none to be had.
     """
-    netlink = socket.socket(
+    opened = socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
     )
     try:
-        netlink.setblocking(False)
-        netlink.bind((0, 0))
+        opened.setblocking(False)
+        opened.bind((0, 0))
         # The reason in words. NETLINK_CAP_ACK stays off: the refused message must be in the answer.
-        netlink.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_EXT_ACK, 1)
     except BaseException:
-        netlink.close()
+        opened.close()
         raise
-    return netlink
+    return opened
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ class RowSession:
         refused: dict[str, list[bytes]] = {}
         halved = []
         for reply in replies:
-            if reply.kind == rows.RTM_DELNEIGH:
+            if reply.kind == netlink.RTM_DELNEIGH:
                 if reply.error == errno.ENOENT:
                     halved.append(reply.mac)
                 elif reply.error not in rows.NOT_THERE:
@@ -162,9 +161,9 @@ class RowSession:
         except OSError as error:
             refusal = str(error)
         else:
-            refusal = next((r.text for r in replies if r.kind == rows.RTM_NEWNEIGH), "")
+            refusal = next((r.text for r in replies if r.kind == netlink.RTM_NEWNEIGH), "")
             for reply in replies:
-                if reply.kind == rows.RTM_DELNEIGH:
+                if reply.kind == netlink.RTM_DELNEIGH:
                     self._cannot_remove(reply)
         if refusal:
             self._undo(change.overlay, table, [mac], refusal)

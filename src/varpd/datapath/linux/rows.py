@@ -26,16 +26,24 @@ from typing import Final
 
 from msgspec import Struct
 
+from varpd.datapath.linux import netlink
+from varpd.datapath.linux.netlink import (
+    ATTRIBUTE,
+    HEADER,
+    NDA_DST,
+    NDA_LLADDR,
+    NDA_PORT,
+    NDMSG,
+    NTF_MASTER,
+    NTF_SELF,
+    NTF_STICKY,
+    RTM_DELNEIGH,
+    RTM_GETNEIGH,
+    RTM_NEWNEIGH,
+)
 from varpd.net.addresses import MAC_SIZE
 from varpd.provider.answers import Target
 
-RTM_NEWNEIGH: Final = 28
-RTM_DELNEIGH: Final = 29
-RTM_GETNEIGH: Final = 30
-
-NLMSG_ERROR: Final = 2
-
-_NLM_F_REQUEST: Final = 0x01
 _NLM_F_REPLACE: Final = 0x100
 _NLM_F_CREATE: Final = 0x400
 _NLM_F_APPEND: Final = 0x800
@@ -43,30 +51,17 @@ _NLM_F_APPEND: Final = 0x800
 _NLM_F_CAPPED: Final = 0x100
 _NLM_F_ACK_TLVS: Final = 0x200
 
-_NTF_SELF: Final = 0x02
-_NTF_MASTER: Final = 0x04
-_NTF_STICKY: Final = 0x40
-
 _NUD_REACHABLE: Final = 0x02
 _NUD_NOARP: Final = 0x40
 _STATE: Final = _NUD_NOARP | _NUD_REACHABLE
 
-_NDA_DST: Final = 1
-_NDA_LLADDR: Final = 2
-_NDA_CACHEINFO: Final = 3
-_NDA_PORT: Final = 6
 _NLMSGERR_ATTR_MSG: Final = 1
-_NLA_TYPE_MASK: Final = 0x3FFF
 
-_HEADER = struct.Struct("=IHHII")
-_NDMSG = struct.Struct("=BxxxiHBB")
-_ATTRIBUTE = struct.Struct("=HH")
 _PORT = struct.Struct("!H2x")
-_ERROR = struct.Struct("=i")
 _CACHEINFO = struct.Struct("=IIII")
 
 _MAC_PADDING: Final = bytes(2)
-_MAC_AT: Final = _HEADER.size + _NDMSG.size + _ATTRIBUTE.size
+_MAC_AT: Final = HEADER.size + NDMSG.size + ATTRIBUTE.size
 """Where the MAC stands in every message made here."""
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -111,7 +106,7 @@ def encode_install(table: Table, target: Target, macs: Sequence[bytes]) -> bytes
     They create what is missing and replace what is there, in both tables. No answer is asked
     for: only a refused message gets one.
     """
-    flags = _NTF_SELF | _NTF_STICKY | (_NTF_MASTER if table.master else 0)
+    flags = NTF_SELF | NTF_STICKY | (NTF_MASTER if table.master else 0)
     create = _NLM_F_CREATE | _NLM_F_REPLACE
     if not macs:
         return b""
@@ -126,15 +121,15 @@ def encode_remove(table: Table, macs: Sequence[bytes]) -> bytes:
     If the bridge has none, the kernel says ENOENT and leaves the device's row; see
     `encode_remove_halves`.
     """
-    return _encode_delete(table.ifindex, _NTF_SELF | (_NTF_MASTER if table.master else 0), macs)
+    return _encode_delete(table.ifindex, NTF_SELF | (NTF_MASTER if table.master else 0), macs)
 
 
 def encode_remove_halves(table: Table, macs: Sequence[bytes]) -> bytes:
     """Return messages that remove each of the two rows of MACs, whether or not the other exists."""
-    own = _encode_delete(table.ifindex, _NTF_SELF, macs)
+    own = _encode_delete(table.ifindex, NTF_SELF, macs)
     if not table.master:
         return own
-    return own + _encode_delete(table.ifindex, _NTF_MASTER, macs)
+    return own + _encode_delete(table.ifindex, NTF_MASTER, macs)
 
 
 def encode_append(table: Table, mac: bytes, target: Target) -> bytes:
@@ -145,72 +140,52 @@ def encode_append(table: Table, mac: bytes, target: Target) -> bytes:
     """
     tail = _destination(target)
     create = _NLM_F_CREATE | _NLM_F_APPEND
-    return _head(RTM_NEWNEIGH, create, table.ifindex, _NTF_SELF, len(tail)) + mac + tail
+    return _head(RTM_NEWNEIGH, create, table.ifindex, NTF_SELF, len(tail)) + mac + tail
 
 
 def encode_remove_destination(table: Table, mac: bytes, target: Target) -> bytes:
     """Return the message that takes `target` away from the destinations of a group MAC."""
     tail = _destination(target)
-    return _head(RTM_DELNEIGH, 0, table.ifindex, _NTF_SELF, len(tail)) + mac + tail
+    return _head(RTM_DELNEIGH, 0, table.ifindex, NTF_SELF, len(tail)) + mac + tail
 
 
 def encode_get(table: Table, mac: bytes, sequence: int) -> bytes:
     """Return the message that asks the tunnel device for one row."""
-    head = _make_head(RTM_GETNEIGH, 0, table.ifindex, _NTF_SELF, len(_MAC_PADDING), sequence)
+    head = _make_head(RTM_GETNEIGH, 0, table.ifindex, NTF_SELF, len(_MAC_PADDING), sequence)
     return head + mac + _MAC_PADDING
 
 
 def parse_replies(data: bytes) -> Iterator[Reply]:
     """Read the messages of one datagram from the kernel; acknowledgements are passed over."""
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
-        message = data[at : at + max(length, _HEADER.size)]
-        if kind == NLMSG_ERROR:
-            reply = _parse_error(message, flags)
+    for message in netlink.messages(data):
+        if message.kind == netlink.NLMSG_ERROR:
+            reply = _parse_error(data, message)
             if reply is not None:
                 yield reply
-        elif kind == RTM_NEWNEIGH:
-            mac = message[_MAC_AT : _MAC_AT + MAC_SIZE]
-            attributes = dict(_attributes(message, _HEADER.size + _NDMSG.size))
-            mac = attributes.get(_NDA_LLADDR, mac)
-            times = attributes.get(_NDA_CACHEINFO)
+        elif message.kind == RTM_NEWNEIGH:
+            found = netlink.attributes(data, message.start + NDMSG.size, message.end)
+            times = found.get(netlink.NDA_CACHEINFO)
             # confirmed, used, updated, references: struct nda_cacheinfo.
             idle = None if times is None else _CACHEINFO.unpack(times)[1] / TICKS
-            yield Reply(sequence, kind, mac, idle=idle)
-        at += _align(max(length, _HEADER.size))
+            mac = found.get(NDA_LLADDR, b"")
+            yield Reply(message.sequence, message.kind, mac, idle=idle)
 
 
-def _parse_error(message: bytes, flags: int) -> Reply | None:
-    inner = _HEADER.size + _ERROR.size
-    if len(message) < inner + _HEADER.size:
+def _parse_error(data: bytes, message: netlink.Message) -> Reply | None:
+    number = netlink.error_of(data, message)
+    inner = message.start + netlink.ERROR.size
+    if number == 0 or message.end < inner + HEADER.size:
         return None
-    (number,) = _ERROR.unpack_from(message, _HEADER.size)
-    if number == 0:
-        return None
-    length, kind, _, sequence, _ = _HEADER.unpack_from(message, inner)
-    mac = message[inner + _MAC_AT : inner + _MAC_AT + MAC_SIZE]
-    text = os.strerror(-number)
-    if flags & _NLM_F_ACK_TLVS:
-        start = inner + (_HEADER.size if flags & _NLM_F_CAPPED else _align(length))
-        words = dict(_attributes(message, start)).get(_NLMSGERR_ATTR_MSG)
+    length, kind, _, sequence, _ = HEADER.unpack_from(data, inner)
+    mac = data[inner + _MAC_AT : min(inner + _MAC_AT + MAC_SIZE, message.end)]
+    text = os.strerror(number)
+    if message.flags & _NLM_F_ACK_TLVS:
+        capped = message.flags & _NLM_F_CAPPED
+        start = inner + (HEADER.size if capped else netlink.align(length))
+        words = netlink.attributes(data, start, message.end).get(_NLMSGERR_ATTR_MSG)
         if words is not None:
             text = f"{text}: {words.rstrip(bytes(1)).decode(errors='replace')}"
-    return Reply(sequence, kind, mac, -number, text)
-
-
-def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    while at + _ATTRIBUTE.size <= len(message):
-        length, kind = _ATTRIBUTE.unpack_from(message, at)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _NLA_TYPE_MASK, message[at + _ATTRIBUTE.size : at + length]
-        at += _align(length)
-
-
-def _align(length: int) -> int:
-    """Round up to the four bytes at which messages and attributes begin."""
-    return (length + 3) & ~3
+    return Reply(sequence, kind, mac, number, text)
 
 
 @lru_cache(maxsize=4096)
@@ -226,9 +201,9 @@ def _make_head(
     # A request for a row is refused if it has a state.
     state = 0 if kind == RTM_GETNEIGH else _STATE
     return (
-        _HEADER.pack(_MAC_AT + MAC_SIZE + tail, kind, _NLM_F_REQUEST | flags, sequence, 0)
-        + _NDMSG.pack(socket.AF_BRIDGE, ifindex, state, row_flags, 0)
-        + _ATTRIBUTE.pack(_ATTRIBUTE.size + MAC_SIZE, _NDA_LLADDR)
+        HEADER.pack(_MAC_AT + MAC_SIZE + tail, kind, netlink.NLM_F_REQUEST | flags, sequence, 0)
+        + NDMSG.pack(socket.AF_BRIDGE, ifindex, state, row_flags, 0)
+        + ATTRIBUTE.pack(ATTRIBUTE.size + MAC_SIZE, NDA_LLADDR)
     )
 
 
@@ -245,9 +220,9 @@ def _destination(target: Target) -> bytes:
     return b"".join(
         (
             _MAC_PADDING,
-            _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _NDA_DST),
+            ATTRIBUTE.pack(ATTRIBUTE.size + len(address), NDA_DST),
             address,
-            _ATTRIBUTE.pack(_ATTRIBUTE.size + 2, _NDA_PORT),
+            ATTRIBUTE.pack(ATTRIBUTE.size + 2, NDA_PORT),
             _PORT.pack(target.port),
         )
     )

@@ -20,7 +20,6 @@ from varpd.provider.answers import Target
 SLICE: Final = 2048
 """Rows that are deleted in one slice: a few milliseconds, taking the kernel's lock row by row."""
 
-_SOL_NETLINK: Final = 270
 _NETLINK_GET_STRICT_CHK: Final = 12
 _RECEIVE_SIZE: Final = 1 << 16
 _MESSAGES_A_SEND: Final = 64
@@ -32,7 +31,7 @@ _ATTEMPTS: Final = 4
 def open_netlink() -> socket.socket:
     """Return a socket for requests; the kernel is asked to heed every filter in them."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    opened.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+    opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
     return opened
 
 

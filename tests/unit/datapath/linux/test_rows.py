@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
-from varpd.datapath.linux import rows
+from varpd.datapath.linux import netlink, rows
 from varpd.datapath.linux.rows import Reply, Table
 from varpd.provider.answers import Target
 
@@ -50,7 +50,7 @@ def test_one_message_a_mac_writes_both_tables(target: Target) -> None:
 
     assert [mac_of(message) for message in messages] == MACS
     for message in messages:
-        assert message["header"]["type"] == rows.RTM_NEWNEIGH
+        assert message["header"]["type"] == netlink.RTM_NEWNEIGH
         assert message["header"]["flags"] == REQUEST | CREATE | REPLACE
         assert message["family"] == socket.AF_BRIDGE
         assert message["ifindex"] == 17
@@ -72,7 +72,7 @@ def test_a_removal_names_the_mac_and_both_tables() -> None:
     messages = decode(rows.encode_remove(TABLE, MACS))
 
     assert [mac_of(message) for message in messages] == MACS
-    assert {message["header"]["type"] for message in messages} == {rows.RTM_DELNEIGH}
+    assert {message["header"]["type"] for message in messages} == {netlink.RTM_DELNEIGH}
     assert {message["flags"] for message in messages} == {SELF | MASTER}
 
 
@@ -94,7 +94,7 @@ def test_a_destination_of_a_group_mac_is_appended_at_the_device_alone() -> None:
     (removed,) = decode(rows.encode_remove_destination(TABLE, mac, V4))
 
     assert added["header"]["flags"] == REQUEST | CREATE | APPEND
-    assert removed["header"]["type"] == rows.RTM_DELNEIGH
+    assert removed["header"]["type"] == netlink.RTM_DELNEIGH
     for message in (added, removed):
         assert mac_of(message) == mac
         assert message["flags"] == SELF
@@ -105,7 +105,7 @@ def test_a_destination_of_a_group_mac_is_appended_at_the_device_alone() -> None:
 def test_a_question_has_a_number_and_no_state() -> None:
     (message,) = decode(rows.encode_get(TABLE, MACS[0], 5))
 
-    assert message["header"]["type"] == rows.RTM_GETNEIGH
+    assert message["header"]["type"] == netlink.RTM_GETNEIGH
     assert message["header"]["sequence_number"] == 5
     assert message["state"] == 0
     assert message["flags"] == SELF
@@ -129,7 +129,7 @@ def test_a_refusal_is_read_back_to_its_mac(target: Target) -> None:
     second = messages[len(messages) // 3 : 2 * len(messages) // 3]
 
     assert list(rows.parse_replies(refusal(second, errno.EINVAL))) == [
-        Reply(0, rows.RTM_NEWNEIGH, MACS[1], errno.EINVAL, "Invalid argument")
+        Reply(0, netlink.RTM_NEWNEIGH, MACS[1], errno.EINVAL, "Invalid argument")
     ]
 
 
@@ -141,7 +141,7 @@ def test_the_kernels_words_are_added_to_the_error() -> None:
     assert list(rows.parse_replies(reply)) == [
         Reply(
             0,
-            rows.RTM_DELNEIGH,
+            netlink.RTM_DELNEIGH,
             MACS[0],
             errno.ENOENT,
             "No such file or directory: Unknown device",
@@ -163,9 +163,9 @@ def test_the_answer_about_a_row_tells_how_long_it_was_idle() -> None:
     mac = struct.pack("=HH6s2x", 10, 2, MACS[0])
     times = struct.pack("=HHIIII", 20, 3, 1, rows.TICKS * 5, 2, 0)
     body = header + mac + times
-    reply = struct.pack("=IHHII", 16 + len(body), rows.RTM_NEWNEIGH, 0, 3, 99) + body
+    reply = struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWNEIGH, 0, 3, 99) + body
 
-    assert list(rows.parse_replies(reply)) == [Reply(3, rows.RTM_NEWNEIGH, MACS[0], idle=5.0)]
+    assert list(rows.parse_replies(reply)) == [Reply(3, netlink.RTM_NEWNEIGH, MACS[0], idle=5.0)]
 
 
 def test_a_reply_that_is_cut_anywhere_does_no_harm() -> None:
