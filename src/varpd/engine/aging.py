@@ -5,7 +5,7 @@ from typing import Final, assert_never
 
 from varpd.engine.commands import AskUsage, CancelQuestions, Command, ReportDatapath
 from varpd.engine.inquiries import Inquiries
-from varpd.engine.overlay import CheckUse, ClearRefusals, EndHold, Overlay
+from varpd.engine.overlay import CheckUse, ClearRefusals, EndHold, Overlay, Verify
 from varpd.engine.resolution import NEAR_END, RETRY_MIN, Resolution
 from varpd.engine.statements import REFUSED_RETRY
 from varpd.targets.entries import Entry, Negative, Valid, active, is_administrators
@@ -58,6 +58,9 @@ class Aging:
                     self._end_hold(action.mac, now)
                 case CheckUse():
                     self._check_use(action, out)
+                case Verify():
+                    macs = [mac for mac in action.macs if mac in overlay.learned]
+                    self._resolution.verify(macs, now, out)
                 case ClearRefusals():
                     if now - overlay.refused_at >= 3 * REFUSED_RETRY:
                         out.append(ReportDatapath(overlay.name, None))

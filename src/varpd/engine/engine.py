@@ -240,6 +240,7 @@ class Engine:
                 self._remove(parts)
             case InstanceStarted():
                 parts.overlay.running = True
+                parts.resolution.verify(list(parts.overlay.learned), now, out)
             case InstanceStopped():
                 parts.overlay.running = False
                 parts.inquiries.stop()
@@ -253,7 +254,7 @@ class Engine:
             case TargetSet():
                 said.set_target(event.mac, event.target, now, out)
             case Invalidated():
-                said.invalidate(event.mac, out)
+                said.invalidate(event.mac, now, out)
             case TargetsEnumerated():
                 said.enumerated(event.pairs, now, out)
             case Announced():
@@ -267,7 +268,7 @@ class Engine:
             case TableFlushed():
                 said.flush(out)
             case MacsLearned():
-                said.learned(event.macs, out)
+                said.learned(event.macs, now, out)
             case MacsForgotten():
                 said.forgotten(event.macs)
             case RowsRefused():

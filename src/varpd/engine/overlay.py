@@ -77,11 +77,17 @@ class CheckUse(Struct, frozen=True):
     """Whether those that are not in use go."""
 
 
+class Verify(Struct, frozen=True):
+    """MACs that guests here send from are to be asked about."""
+
+    macs: tuple[bytes, ...]
+
+
 class ClearRefusals(Struct, frozen=True):
     """The kernel has refused nothing for a while."""
 
 
-Action = EndHold | CheckUse | ClearRefusals
+Action = EndHold | CheckUse | Verify | ClearRefusals
 
 
 class Overlay:

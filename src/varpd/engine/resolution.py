@@ -8,7 +8,8 @@ from varpd.engine.commands import Command, Inject, Note, ReportFault
 from varpd.engine.events import Deferred, Failed
 from varpd.engine.forwarding import Forwarding, shape_of
 from varpd.engine.inquiries import GIVE_UP, Inquiries
-from varpd.engine.overlay import CheckUse, EndHold, Overlay
+from varpd.engine.overlay import CheckUse, EndHold, Overlay, Verify
+from varpd.engine.settings import Mode
 from varpd.net.addresses import MacAddress
 from varpd.provider.answers import Answer, Drop, Proxy, Replicate, Target
 from varpd.provider.query import REFRESH, Query
@@ -28,6 +29,9 @@ from varpd.targets.entries import (
 NEAR_END: Final = 0.1
 """The last part of a ttl, in which a target that is used is asked for anew."""
 
+VERIFY_RETRY: Final = 10.0
+"""Seconds until a MAC is asked about again that a guest here sends from, after a failure."""
+
 RETRY_MIN: Final = 1.0
 """Seconds, at least, until a refresh that failed is tried again."""
 
@@ -41,6 +45,7 @@ class Resolution:
         self._forwarding = forwarding
         self._inquiries = inquiries
         self._replies: dict[Query, list[bytes]] = {}
+        self._verifying: set[Query] = set()
         inquiries.replies = self
 
     def answered(
@@ -128,6 +133,29 @@ class Resolution:
         overlay.start([query], out)
         return True
 
+    def verify(self, macs: list[bytes], now: float, out: list[Command]) -> None:
+        """Ask about MACs that guests here send from; one that is another host's is taken back.
+
+        Without this a guest could draw the traffic of a MAC that nobody has asked about yet, by
+        sending from it: the bridge would know where the MAC is and punt nothing. What is not known
+        to be elsewhere leaves no entry.
+        """
+        overlay = self._overlay
+        if not overlay.running or overlay.settings.mode is not Mode.DYNAMIC:
+            return
+        unknown = [mac for mac in macs if mac not in overlay.entries]
+        # Guests choose what they send from, so half of what is free is left to frames that wait.
+        room = min(overlay.shares.lookups.room(), overlay.shares.targets.room()) // 2
+        queries = []
+        for mac in unknown[:room]:
+            query = Query(mac, overlay.settings.vnetid, None, 0, REFRESH)
+            overlay.put(mac, Pending(query, Waiting([], 0)))
+            queries.append(query)
+        self._verifying.update(queries)
+        overlay.start(queries, out)
+        if unknown[room:]:
+            overlay.plan(now + RETRY_MIN, Verify(tuple(unknown[room:])))
+
     def expire(self, valid: Valid, macs: list[bytes], now: float) -> None:
         """Have targets checked near their end, if they have one."""
         ttl = self._overlay.settings.ttl
@@ -178,6 +206,7 @@ class Resolution:
         for query, frames in self._replies.items():
             self._inject(query.dst, frames, out)
         self._replies.clear()
+        self._verifying.clear()
         overlay.waits.clear()
 
     # -- one answer ----------------------------------------------------------------------------
@@ -198,12 +227,29 @@ class Resolution:
                 overlay.wait(mac, now)
         else:
             overlay.finish(query)
+            if query in self._verifying:
+                self._verifying.discard(query)
+                counts = counts and not self._is_guests(query, answer, now)
             if counts:
                 self._settle(query, answer, now, out)
             elif not isinstance(answer, Failed):
                 overlay.counters["late"] += 1
         if query in self._replies:
             self._inject(query.dst, self._replies.pop(query), out)
+
+    def _is_guests(self, query: Query, answer: Answer | Failed, now: float) -> bool:
+        """Forget a MAC that was verified, unless it is elsewhere or frames wait for it."""
+        overlay = self._overlay
+        mac = query.key
+        entry = overlay.entries.get(mac)
+        if isinstance(answer, Target) and not overlay.is_local(answer):
+            return False
+        if not isinstance(entry, Pending) or entry.waiting.packets:
+            return False
+        overlay.forget(mac)
+        if isinstance(answer, Failed):
+            overlay.plan(now + VERIFY_RETRY, Verify((mac,)))
+        return True
 
     def _settle(
         self, query: Query, answer: Answer | Failed, now: float, out: list[Command]

@@ -56,10 +56,12 @@ class Statements:
         else:
             self._set(mac, target, Origin.PLUGIN, now, out)
 
-    def invalidate(self, mac: bytes, out: list[Command]) -> None:
+    def invalidate(self, mac: bytes, now: float, out: list[Command]) -> None:
         """The plugin says that what is known of a MAC no longer holds."""
         if not is_administrators(self._overlay.entries.get(mac)):
             self._forget(mac, out)
+            if mac in self._overlay.learned:
+                self._resolution.verify([mac], now, out)
 
     def enumerated(
         self, pairs: Iterable[tuple[bytes, Target]], now: float, out: list[Command]
@@ -171,14 +173,16 @@ class Statements:
         out.extend(Install(overlay.name, target, macs, []) for target, macs in away.items())
         self._report_default(out)
 
-    def learned(self, macs: Iterable[bytes], out: list[Command]) -> None:
-        """The kernel saw MACs as sources on a guest's port."""
+    def learned(self, macs: Iterable[bytes], now: float, out: list[Command]) -> None:
+        """The kernel saw MACs as sources on a guest's port: those of other hosts are taken back."""
         overlay = self._overlay
+        macs = list(macs)
         overlay.learned.update(macs)
         for mac in macs:
             valid = valid_of(overlay.entries.get(mac))
             if valid is not None and not valid.local:
-                overlay.claimed([mac], out)
+                overlay.install(valid, [mac], [], out)
+        self._resolution.verify(macs, now, out)
 
     def forgotten(self, macs: Iterable[bytes]) -> None:
         """The kernel no longer has MACs on a guest's port."""

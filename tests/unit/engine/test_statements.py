@@ -2,10 +2,12 @@
 
 from ipaddress import IPv4Address, IPv6Address
 
+import pytest
+from msgspec import structs
 from scapy.layers.inet6 import ICMPv6ND_NA
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from support.script import HERE, OVERLAY, Script, mac, packet, target
+from support.script import EXPERIMENTAL, HERE, OVERLAY, UNLIMITED, Script, mac, packet, target
 from varpd.engine.commands import (
     AskUsage,
     Inject,
@@ -24,7 +26,10 @@ from varpd.engine.events import (
     DefaultTargetSet,
     EntryDeleted,
     EntrySet,
+    Failed,
     FramesPunted,
+    InstanceStarted,
+    InstanceStopped,
     Invalidated,
     LocalAddressesChanged,
     LookupsAnswered,
@@ -37,7 +42,8 @@ from varpd.engine.events import (
     UsageReported,
 )
 from varpd.net.addresses import IpAddress, MacAddress
-from varpd.provider.answers import Replicate
+from varpd.provider.answers import DROP, Answer, Replicate
+from varpd.provider.query import REFRESH, Query
 
 A, B, C, GUEST = mac(1), mac(2), mac(3), mac(9)
 GROUP = MacAddress.parse("01:00:5e:00:00:05")
@@ -149,14 +155,77 @@ def test_a_group_mac_leaves_out_a_target_that_becomes_local() -> None:
 
 
 def test_a_mac_that_a_guest_sends_from_but_the_plugin_has_elsewhere_is_noted() -> None:
-    script = Script().when(MacsLearned(OVERLAY, [bytes(A)]), then=[])
-    script.when(TargetSet(OVERLAY, A, target(2)))
+    script = Script().when(TargetSet(OVERLAY, A, target(2)))
+    script.when(MacsLearned(OVERLAY, [bytes(A)]))
     assert script.asked(Note).mac == A
+    assert script.asked(Install) == Install(OVERLAY, target(2), [A], [])
     assert script.count("claimed-elsewhere") == 1
     script.when(MacsForgotten(OVERLAY, [bytes(A)]), then=[])
     script.when(TargetSet(OVERLAY, A, target(3)), then=[Install(OVERLAY, target(3), [A], [])])
+
+
+def learned(script: Script) -> list[Query]:
     script.when(MacsLearned(OVERLAY, [bytes(A)]))
+    queries = script.asked(StartLookups).queries
+    assert [(query.dst, query.cause) for query in queries] == [(A, REFRESH)]
+    return list(queries)
+
+
+def test_a_mac_nobody_asked_about_that_a_guest_sends_from_is_taken_back_if_it_is_elsewhere() -> (
+    None
+):
+    script = Script()
+    script.when(LookupsAnswered(OVERLAY, learned(script), [target(2)]))
+    assert script.asked(Install) == Install(OVERLAY, target(2), [A], [])
     assert script.asked(Note).mac == A
+
+
+@pytest.mark.parametrize("answer", [DROP, target(1), Failed("raised")])
+def test_a_mac_that_a_guest_may_well_send_from_leaves_no_entry(answer: Answer | Failed) -> None:
+    script = Script().when(LocalAddressesChanged(frozenset({HERE})))
+    script.when(LookupsAnswered(OVERLAY, learned(script), [answer]), then=[])
+    assert known(script) == {}
+
+
+def test_a_mac_that_could_not_be_verified_is_asked_about_again() -> None:
+    script = Script()
+    script.when(LookupsAnswered(OVERLAY, learned(script), [Failed("away")]))
+    script.when(DeadlinePassed(), after=10)
+    assert script.asked(StartLookups).queries[0].dst == A
+
+
+def test_an_instance_that_starts_is_asked_about_what_guests_send_from() -> None:
+    script = Script().when(InstanceStopped(OVERLAY))
+    script.when(MacsLearned(OVERLAY, [bytes(A)]), then=[])
+    script.when(InstanceStarted(OVERLAY))
+    assert script.asked(StartLookups).queries[0].dst == A
+
+
+def test_a_guests_mac_that_is_invalidated_is_verified_anew() -> None:
+    script = Script()
+    script.when(LookupsAnswered(OVERLAY, learned(script), [DROP]), then=[])
+    script.when(Invalidated(OVERLAY, A))
+    assert script.asked(StartLookups).queries[0].dst == A
+
+
+def test_verifying_leaves_room_for_frames_that_wait() -> None:
+    script = Script(limits=structs.replace(UNLIMITED, lookups=8))
+    script.when(MacsLearned(OVERLAY, [bytes(mac(n)) for n in range(20)]))
+    assert len(script.asked(StartLookups).queries) == 4
+    queries = script.asked(StartLookups).queries
+    script.when(LookupsAnswered(OVERLAY, queries, [DROP] * 4), then=[])
+    script.when(DeadlinePassed(), after=1)
+    assert len(script.asked(StartLookups).queries) == 4
+
+
+def test_a_frame_that_waits_for_a_mac_being_verified_is_not_lost() -> None:
+    script = Script()
+    queries = learned(script)
+    script.when(LookupsAnswered(OVERLAY, queries, [DEFERRED]))
+    script.when(FramesPunted(OVERLAY, [packet(A, GUEST)]), then=[])
+    # The plugin dropped another kind of frame than the one that waits.
+    script.when(LookupsAnswered(OVERLAY, queries, [DROP]))
+    assert script.asked(StartLookups).queries[0].ethertype == EXPERIMENTAL
 
 
 def test_refused_rows_degrade_the_overlay_and_are_tried_again_later() -> None:
