@@ -95,7 +95,7 @@ def test_a_mac_that_was_taken_before_anybody_asked_is_given_back_and_noted(
     with Tap(thief.namespace, INTERFACE) as tap:
         for frame in forged(db, web):
             tap.send(frame)
-        wait_for("the bridge to take it", lambda: ports(a, "green", db) == [thief.port])
+        wait_for("it to be taken back", lambda: ports(a, "green", db) == ["vx-green", "vx-green"])
         assert web.ping(db, PINGS).lost == 0
         assert tap.seen(partial(is_to, db)) == []
         # And once more, now that the rows are there.
@@ -104,7 +104,25 @@ def test_a_mac_that_was_taken_before_anybody_asked_is_given_back_and_noted(
         assert web.ping(db, PINGS).lost == 0
         assert tap.seen(partial(is_to, db)) == []
 
-    assert ports(a, "green", db) == ["vx-green", "vx-green"]
+    wait_for("the note", lambda: any(is_note(line, db) for line in a.varpd.log().splitlines()))
+
+
+def test_a_mac_that_was_taken_after_it_was_forgotten_is_given_back_to_guests_that_know_it(
+    lab: Lab, hosts: list[Host]
+) -> None:
+    a, _ = hosts
+    web, thief, db = lab.files_overlay("red", 9, {"reader": a, "pirate": a, "archive": hosts[1]})
+    assert web.ping(db).lost == 0
+
+    # The guest has its neighbour in its cache, so nothing of it is asked for again.
+    a.overlayadm("modify", "red", "-f")
+    wait_for("the rows to go", lambda: ports(a, "red", db) == [])
+    with Tap(thief.namespace, INTERFACE) as tap:
+        tap.send(forged(db)[0])
+        wait_for("it to be taken back", lambda: ports(a, "red", db) == ["vx-red", "vx-red"])
+        assert web.ping(db, PINGS).lost == 0
+        assert tap.seen(partial(is_to, db)) == []
+
     wait_for("the note", lambda: any(is_note(line, db) for line in a.varpd.log().splitlines()))
 
 
