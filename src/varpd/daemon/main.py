@@ -215,10 +215,13 @@ class Life:
         self._notifier.reloading(time.monotonic())
         try:
             settings = await asyncio.to_thread(self._options.read)
+            await application.reload(settings)
         except configuration.ConfigError as exc:
             _log.error("configuration refused; the old one stays", error=str(exc))
+        except Exception:
+            # Whatever it is, it is no reason to end, and leave every overlay.
+            _log.exception("reading configuration and data again failed")
         else:
-            await application.reload(settings)
             _log.info("configuration and data read again")
         self._notifier.ready("running")
 

@@ -1,5 +1,6 @@
 """The overlays of this host. Each is changed by one at a time, wholly or not at all."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -152,7 +153,11 @@ class Overlays:
             await overlay.instance.reload()
 
     async def _each(self, what: str, work: Callable[[Overlay], Coroutine[Any, Any, None]]) -> None:
-        """Do something with all overlays at once; one that fails does not stop the others."""
+        """Do something with all overlays at once; one that fails does not stop the others.
+
+        Whoever gives up waiting for this ends it: a reload that takes long is not in the way of
+        the end.
+        """
 
         async def guarded(overlay: Overlay) -> None:
             try:
@@ -163,5 +168,9 @@ class Overlays:
         started = [
             self._tasks.start(guarded(overlay), f"{what} {overlay.name}") for overlay in self.all()
         ]
-        for task in started:
-            await task
+        try:
+            if started:
+                await asyncio.wait(started)
+        finally:
+            for task in started:
+                task.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from ipaddress import IPv4Address
 
 import pytest
@@ -12,6 +13,7 @@ from support.probes import KNOWN, ONE, GoodProbe
 from support.waiting import until
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon.degradation import CauseKind
+from varpd.daemon.overlay import CHANGE_TIMEOUT
 from varpd.engine import commands
 from varpd.provider.answers import Target
 from varpd.provider.plugin import StopReason
@@ -233,6 +235,43 @@ async def test_every_plugin_is_told_to_reload_also_if_one_fails(told: list[str])
         await parts.overlays.reload()
         assert sorted(told) == ["reload blue", "reload red"]
         assert [cause.cause for cause in blue.instance.causes] == [CauseKind.FAULT]
+
+
+async def test_a_reload_that_fails_in_varpd_itself_stops_no_other(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def reload(name: str) -> None:
+        told.append(name)
+        raise LookupError(name)
+
+    for number, name in enumerate(("blue", "red")):
+        overlay = await parts.overlays.create(request(name, vnetid=number))
+        monkeypatch.setattr(overlay.instance, "reload", partial(reload, name))
+    await parts.overlays.reload()
+    assert sorted(told) == ["blue", "red"]
+
+
+async def test_a_reload_that_nobody_waits_for_any_more_is_not_in_the_way_of_the_end(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    async def reload(name: str) -> None:
+        begun.append(name)
+        await asyncio.Event().wait()
+
+    for number, name in enumerate(("blue", "red")):
+        overlay = await parts.overlays.create(request(name, vnetid=number))
+        monkeypatch.setattr(overlay.instance, "reload", partial(reload, name))
+    reloading = parts.tasks.start(parts.overlays.reload(), "reload")
+    await until(lambda: len(begun) == 2)
+    reloading.cancel()
+    await asyncio.wait({reloading})
+    async with asyncio.timeout(CHANGE_TIMEOUT / 2):
+        await parts.overlays.end()
+    assert parts.overlays.all() == []
 
 
 async def test_at_the_end_plugins_are_stopped_for_another_time_and_links_removed(
