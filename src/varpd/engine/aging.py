@@ -3,12 +3,13 @@
 from itertools import islice
 from typing import Final, assert_never
 
+from varpd.engine.agenda import CheckUse, ClearRefusals, EndHold, Verify
 from varpd.engine.commands import AskUsage, CancelQuestions, Command, ReportDatapath
 from varpd.engine.inquiries import Inquiries
-from varpd.engine.overlay import CheckUse, ClearRefusals, EndHold, Overlay, Verify
+from varpd.engine.overlay import Overlay
 from varpd.engine.resolution import NEAR_END, RETRY_MIN, Resolution
 from varpd.engine.statements import REFUSED_RETRY
-from varpd.targets.entries import Entry, Negative, Valid, active, is_administrators
+from varpd.targets.entries import Negative, Valid, active, is_administrators, is_still
 
 ROOM_WANTED: Final = 0.02
 """The part of a table that is kept free, so that a new MAC need not wait for an eviction."""
@@ -52,15 +53,14 @@ class Aging:
             overdue.append(question)
         if overdue:
             out.append(CancelQuestions(overlay.name, overdue))
-        while (action := overlay.due_action(now)) is not None:
+        while (action := overlay.agenda.take(now)) is not None:
             match action:
                 case EndHold():
                     self._end_hold(action.mac, now)
                 case CheckUse():
                     self._check_use(action, out)
                 case Verify():
-                    macs = [mac for mac in action.macs if mac in overlay.learned]
-                    self._resolution.verify(macs, now, out)
+                    self._resolution.verification.again(now, out)
                 case ClearRefusals():
                     if now - overlay.refused_at >= 3 * REFUSED_RETRY:
                         out.append(ReportDatapath(overlay.name, None))
@@ -126,7 +126,7 @@ class Aging:
 
     def _check_use(self, check: CheckUse, out: list[Command]) -> None:
         entries = self._overlay.entries
-        macs = [mac for mac in check.macs if _same(entries.get(mac), check.valid)]
+        macs = [mac for mac in check.macs if is_still(entries.get(mac), check.valid)]
         for mac in macs:
             self._ending[mac] = check
         if macs:
@@ -145,19 +145,19 @@ class Aging:
         overlay = self._overlay
         ttl = overlay.settings.ttl
         entry = overlay.entries.get(mac)
-        if ttl is None or not _same(entry, check.valid):
+        if ttl is None or not is_still(entry, check.valid):
             return
         last_part = ttl * NEAR_END
         if idle is not None and idle <= last_part:
             if not (isinstance(entry, Valid) and self._resolution.refresh(mac, entry, out)):
                 again = CheckUse(check.valid, (mac,), final=True)
-                overlay.plan(now + max(RETRY_MIN, last_part), again)
+                overlay.agenda.plan(now + max(RETRY_MIN, last_part), again)
         elif check.final:
             overlay.forget(mac)
             overlay.counters["expired"] += 1
             gone.append(mac)
         else:
-            overlay.plan(now + last_part, CheckUse(check.valid, (mac,), final=True))
+            overlay.agenda.plan(now + last_part, CheckUse(check.valid, (mac,), final=True))
 
     def _evict(self, candidates: list[tuple[bytes, float | None]], gone: list[bytes]) -> None:
         """Take away candidates that carry nothing; the others come last in the next round."""
@@ -177,10 +177,3 @@ class Aging:
             if isinstance(entry, Valid):
                 del overlay.entries[mac]
                 overlay.entries[mac] = entry
-
-
-def _same(entry: Entry | None, valid: Valid) -> bool:
-    """Return whether an entry is still what was learnt with `valid`."""
-    if not isinstance(entry, Valid) or is_administrators(entry):
-        return False
-    return entry.since == valid.since and entry.targets == valid.targets

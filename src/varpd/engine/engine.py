@@ -39,8 +39,9 @@ from varpd.engine.events import (
     UsageReported,
 )
 from varpd.engine.forwarding import Forwarding
+from varpd.engine.here import Locality
 from varpd.engine.inquiries import Inquiries
-from varpd.engine.overlay import Locality, Overlay, Shares
+from varpd.engine.overlay import Overlay, Shares
 from varpd.engine.resolution import Resolution
 from varpd.engine.settings import Settings, Totals
 from varpd.engine.statements import Statements
@@ -159,7 +160,7 @@ class Engine:
         targets = set(known.uses)
         if known.default is not None:
             targets.add(known.default)
-        return {target for target in targets if not known.is_local(target)}
+        return {target for target in targets if not known.here.has(target)}
 
     def knows(self, overlay: str, mac: bytes) -> bool:
         """Return whether an overlay has an entry for `mac`."""
@@ -172,7 +173,7 @@ class Engine:
         return None if parts is None else parts.overlay.default
 
     def counters(self, overlay: str) -> dict[str, int]:
-        """Return what has been counted for an overlay, by name."""
+        """Return what has been counted for an overlay, by the names in `varpd.engine.overlay`."""
         parts = self._overlays.get(overlay)
         return {} if parts is None else dict(parts.overlay.counters)
 
@@ -240,7 +241,7 @@ class Engine:
                 self._remove(parts)
             case InstanceStarted():
                 parts.overlay.running = True
-                parts.resolution.verify(list(parts.overlay.learned), now, out)
+                parts.resolution.verification.begin(list(parts.overlay.learned), now, out)
             case InstanceStopped():
                 parts.overlay.running = False
                 parts.inquiries.stop()

@@ -256,7 +256,7 @@ class Inquiries:
         inquiry = stage.close(question)
         if inquiry is None:
             if not isinstance(answer, Failed):
-                overlay.counters["late"] += 1
+                overlay.counters["ignored.late"] += 1
             return []
         overlay.shares.waiting.give(inquiry.size)
         return inquiry.items
@@ -267,7 +267,7 @@ class Inquiries:
         question = NeighbourQuestion(request.address)
         inquiry = Inquiry(request.address, question)
         if self._join(self._neighbours, inquiry, Item(packet, request), now):
-            self._overlay.shares.lookups.take(1)
+            self._overlay.asked("arp")
             out.append(StartNeighbours(self._overlay.name, [question]))
 
     def _ask_dhcp(
@@ -279,7 +279,7 @@ class Inquiries:
         headroom = self._overlay.settings.headroom
         query = self._overlay.query(packet[headroom : headroom + 6], packet)
         if self._join(self._dhcp, Inquiry(packet, query), Item(packet), now):
-            self._overlay.shares.lookups.take(1)
+            self._overlay.asked("dhcp")
             out.append(StartDhcp(self._overlay.name, [query]))
 
     def _reply(

@@ -1,18 +1,53 @@
 """What the engine keeps of one overlay, and the few moves that everything else is made of.
 
 The parts of the engine (`forwarding`, `resolution`, `inquiries`, `statements`, `aging`) each take
-care of one kind of event; this is what they share. Every punted frame ends in exactly one of
-these, and each is counted: sent on (``resent``, ``replicated``), answered by a proxy
-(``answered``), dropped for a named reason (``dropped.*``), or it waits.
+care of one kind of event; this is what they share.
+
+What is counted, by the names that `Engine.counters` has. Every frame that is ``punted`` waits, or
+ends in exactly one of these:
+
+``resent``              sent on to its one target
+``replicated``          sent on to one or several targets of a group, or of a `Replicate`
+``answered``            an ARP request or a solicitation that a proxy answered
+``dropped.*``           dropped, because:
+  ``local``             its target is this host, and the bridge has offered it to every guest
+  ``plugin``            the plugin answered DROP
+  ``negative``          the plugin did so a moment ago, or did not answer in time
+  ``failed``            the plugin failed
+  ``timeout``           it waited as long as frames may
+  ``blocked``           the administrator wants it so
+  ``no-instance``       the overlay's instance was not at work
+  ``neighbour-unknown``, ``dhcp-no-server``  the plugin answered DROP to who has the address
+                        asked for, or which is the DHCP server
+  ``probe-own``         the guest asked for an address of its own, to see whether it is used
+  ``waiting-mac``, ``waiting-overlay``  too many bytes wait for the MAC, or in the overlay
+  ``table-full``        there is no room for another MAC
+  ``lookups``           too many questions are in progress
+  ``limit-KIND``, ``limit-source-KIND``  the overlay, or one source MAC in it, sends too many
+                        of a kind: `classify.KINDS`
+  ``truncated``, ``arp-*``, ``ndp-*``, ``dhcp-*``, ...  a proxy refuses it: `net.decode.Reason`,
+                        and what the proxies' ``parse`` raise
+
+Questions to the plugin: ``asked.lookup``, ``asked.arp``, ``asked.dhcp``. What it said in vain:
+
+``ignored.late``           an answer, after something newer
+``ignored.administrator``  where a MAC is of which the administrator has said it
+``ignored.table-full``     where a MAC is for which there is no room
+
+What became of targets: ``refreshed``; ``stale`` (a refresh failed); ``expired`` (unused at the end
+of its ttl); ``evicted`` (to make room); ``claimed-elsewhere`` (remote, but a guest here sends from
+the MAC); ``rows-refused`` by the kernel; ``rows-rewritten`` (frames came though there had to be
+rows). And ``announced`` (by `Host.inject_arp`), ``dhcp-redirected`` (frames between DHCP clients
+and servers that became unicast; each ends as above).
 """
 
-import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec import Struct
 
+from varpd.engine.agenda import Action, Agenda, CheckUse, ClearRefusals, EndHold, Verify
 from varpd.engine.classify import KINDS
 from varpd.engine.commands import (
     Command,
@@ -24,13 +59,14 @@ from varpd.engine.commands import (
     StartLookups,
 )
 from varpd.engine.events import Question
+from varpd.engine.here import Here, Locality
 from varpd.engine.limits import Bucket, Sources
 from varpd.engine.settings import Rate, Settings
 from varpd.net.addresses import IpAddress
 from varpd.provider.answers import Target
 from varpd.provider.query import Query
 from varpd.targets.budget import Share
-from varpd.targets.entries import Entry, Origin, Pending, Refreshing, Valid
+from varpd.targets.entries import Entry, Negative, Origin, Pending, Refreshing, Valid, is_still
 from varpd.targets.uses import TargetUses
 
 ROWS_GRACE: Final = 1.0
@@ -39,14 +75,6 @@ ROWS_GRACE: Final = 1.0
 NEVER: Final = float("inf")
 
 _NO_TARGETS: Final[tuple[Target, ...]] = ()
-
-
-class Locality:
-    """Which addresses lead to this host; one object serves all overlays."""
-
-    def __init__(self) -> None:
-        """Begin without any address."""
-        self.addresses: frozenset[IpAddress] = frozenset()
 
 
 class Shares(Struct):
@@ -60,34 +88,6 @@ class Shares(Struct):
 
     lookups: Share
     """Questions in progress."""
-
-
-class EndHold(Struct, frozen=True):
-    """A MAC may be asked about again."""
-
-    mac: bytes
-
-
-class CheckUse(Struct, frozen=True):
-    """Targets near their end: those in use are asked for anew."""
-
-    valid: Valid
-    macs: tuple[bytes, ...]
-    final: bool
-    """Whether those that are not in use go."""
-
-
-class Verify(Struct, frozen=True):
-    """MACs that guests here send from are to be asked about."""
-
-    macs: tuple[bytes, ...]
-
-
-class ClearRefusals(Struct, frozen=True):
-    """The kernel has refused nothing for a while."""
-
-
-Action = EndHold | CheckUse | Verify | ClearRefusals
 
 
 class Overlay:
@@ -109,15 +109,14 @@ class Overlay:
         self.learned: set[bytes] = set()
         self.waits: OrderedDict[bytes | Question, float] = OrderedDict()
         self.deferred: OrderedDict[Question, float] = OrderedDict()
-        self._agenda: list[tuple[float, int, Action]] = []
-        self._locality = locality
+        self.agenda = Agenda(self._is_idle)
+        self.here = Here(locality, settings)
         self._secret = secret
-        self._sequence = 0
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
         """Take new settings."""
-        self.settings = settings
+        self.settings = self.here.settings = settings
         limits = settings.limits
         self.shares.waiting.limit = limits.waiting
         self.shares.targets.limit = limits.targets
@@ -150,9 +149,13 @@ class Overlay:
     def start(self, queries: list[Query], out: list[Command]) -> None:
         """Ask the plugin where frames go."""
         if queries:
-            self.shares.lookups.take(len(queries))
-            self.counters["lookups"] += len(queries)
+            self.asked("lookup", len(queries))
             out.append(StartLookups(self.name, queries))
+
+    def asked(self, operation: str, count: int = 1) -> None:
+        """Note that the plugin is asked `count` questions."""
+        self.shares.lookups.take(count)
+        self.counters[f"asked.{operation}"] += count
 
     def defer(self, question: Question, now: float, give_up: float) -> None:
         """Note that the answer to a question comes later, until `give_up` seconds have passed."""
@@ -194,18 +197,15 @@ class Overlay:
             self.waits.pop(mac, None)
         return before
 
-    def is_local(self, target: Target) -> bool:
-        """Return whether a target is this host."""
-        settings = self.settings
-        if target.ip is None or target.port != settings.listen_port:
-            return False
-        return target.ip in self._locality.addresses or target.ip in settings.local_ips
+    def has_target_at(self, addresses: frozenset[IpAddress]) -> bool:
+        """Return whether any entry has a target at one of `addresses`."""
+        return bool(addresses) and any(target.ip in addresses for target in self.uses)
 
     def valid(
         self, targets: tuple[Target, ...], now: float, origin: Origin = Origin.PLUGIN
     ) -> Valid:
         """Return the entry for MACs that are at `targets` as of now."""
-        local = len(targets) == 1 and self.is_local(targets[0])
+        local = self.here.has_all(targets)
         return Valid(targets, now, NEVER if local else now + ROWS_GRACE, origin, local)
 
     # -- what goes out -------------------------------------------------------------------------
@@ -220,7 +220,7 @@ class Overlay:
         if self.learned and valid.origin is Origin.PLUGIN:
             self.claimed(macs, out)
         if macs and macs[0][0] & 1:
-            remote = self.remote(valid.targets)
+            remote = self.here.others(valid.targets)
             out.extend(InstallReplicas(self.name, mac, remote) for mac in macs)
             self.replicate(valid.targets, packets, out)
             return
@@ -233,16 +233,12 @@ class Overlay:
         """Send a copy of frames to each target but this host."""
         if not packets:
             return
-        remote = self.remote(targets)
+        remote = self.here.others(targets)
         if not remote:
             self.drop("local", len(packets))
             return
         self.counters["replicated"] += len(packets)
         out.extend(Resend(self.name, target, packets) for target in remote)
-
-    def remote(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        """Return the targets that are not this host, each once."""
-        return tuple(target for target in dict.fromkeys(targets) if not self.is_local(target))
 
     def remove_rows(self, macs: Sequence[bytes], out: list[Command]) -> None:
         """Remove the rows of MACs, unicast and group."""
@@ -253,23 +249,27 @@ class Overlay:
 
     # -- time ----------------------------------------------------------------------------------
 
-    def plan(self, due: float, action: Action) -> None:
-        """Have something done at a time."""
-        self._sequence += 1
-        heapq.heappush(self._agenda, (due, self._sequence, action))
-
-    def due_action(self, now: float) -> Action | None:
-        """Return the next thing that is due, and forget it."""
-        if self._agenda and self._agenda[0][0] <= now:
-            return heapq.heappop(self._agenda)[2]
-        return None
-
     def next_deadline(self) -> float | None:
         """Return when something is due, or None."""
         fronts = [next(iter(times.values())) for times in (self.waits, self.deferred) if times]
-        if self._agenda:
-            fronts.append(self._agenda[0][0])
+        if self.agenda.next_due is not None:
+            fronts.append(self.agenda.next_due)
         return min(fronts, default=None)
+
+    def _is_idle(self, action: Action) -> bool:
+        """Return whether a plan has nothing to do any more, whatever comes."""
+        match action:
+            case EndHold():
+                entry = self.entries.get(action.mac)
+                holds = entry.holds if isinstance(entry, Negative | Pending) else ()
+                return not any(until == action.until for _, until in holds)
+            case CheckUse():
+                entries, valid = self.entries, action.valid
+                return not any(is_still(entries.get(mac), valid) for mac in action.macs)
+            case Verify() | ClearRefusals():
+                return False
+            case _:
+                assert_never(action)
 
 
 def targets_of(entry: Entry | None) -> tuple[Target, ...]:

@@ -4,12 +4,13 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
+from varpd.engine.agenda import CheckUse, EndHold
 from varpd.engine.commands import Command, Inject, Note, ReportFault
 from varpd.engine.events import Deferred, Failed
 from varpd.engine.forwarding import Forwarding, shape_of
 from varpd.engine.inquiries import GIVE_UP, Inquiries
-from varpd.engine.overlay import CheckUse, EndHold, Overlay, Verify
-from varpd.engine.settings import Mode
+from varpd.engine.overlay import Overlay
+from varpd.engine.verification import Verification
 from varpd.net.addresses import MacAddress
 from varpd.provider.answers import Answer, Drop, Proxy, Replicate, Target
 from varpd.provider.query import REFRESH, Query
@@ -29,9 +30,6 @@ from varpd.targets.entries import (
 NEAR_END: Final = 0.1
 """The last part of a ttl, in which a target that is used is asked for anew."""
 
-VERIFY_RETRY: Final = 10.0
-"""Seconds until a MAC is asked about again that a guest here sends from, after a failure."""
-
 RETRY_MIN: Final = 1.0
 """Seconds, at least, until a refresh that failed is tried again."""
 
@@ -45,7 +43,7 @@ class Resolution:
         self._forwarding = forwarding
         self._inquiries = inquiries
         self._replies: dict[Query, list[bytes]] = {}
-        self._verifying: set[Query] = set()
+        self.verification = Verification(overlay)
         inquiries.replies = self
 
     def answered(
@@ -133,35 +131,12 @@ class Resolution:
         overlay.start([query], out)
         return True
 
-    def verify(self, macs: list[bytes], now: float, out: list[Command]) -> None:
-        """Ask about MACs that guests here send from; one that is another host's is taken back.
-
-        Without this a guest could draw the traffic of a MAC that nobody has asked about yet, by
-        sending from it: the bridge would know where the MAC is and punt nothing. What is not known
-        to be elsewhere leaves no entry.
-        """
-        overlay = self._overlay
-        if not overlay.running or overlay.settings.mode is not Mode.DYNAMIC:
-            return
-        unknown = [mac for mac in macs if mac not in overlay.entries]
-        # Guests choose what they send from, so half of what is free is left to frames that wait.
-        room = min(overlay.shares.lookups.room(), overlay.shares.targets.room()) // 2
-        queries = []
-        for mac in unknown[:room]:
-            query = Query(mac, overlay.settings.vnetid, None, 0, REFRESH)
-            overlay.put(mac, Pending(query, Waiting([], 0)))
-            queries.append(query)
-        self._verifying.update(queries)
-        overlay.start(queries, out)
-        if unknown[room:]:
-            overlay.plan(now + RETRY_MIN, Verify(tuple(unknown[room:])))
-
     def expire(self, valid: Valid, macs: list[bytes], now: float) -> None:
         """Have targets checked near their end, if they have one."""
         ttl = self._overlay.settings.ttl
         if ttl is not None:
             action = CheckUse(valid, tuple(macs), final=False)
-            self._overlay.plan(now + ttl * (1 - NEAR_END), action)
+            self._overlay.agenda.plan(now + ttl * (1 - NEAR_END), action)
 
     def ask_anew(self, mac: bytes, pending: Pending, out: list[Command]) -> None:
         """Ask with a new ticket, keeping the frames that wait."""
@@ -187,7 +162,7 @@ class Resolution:
         until = now + overlay.settings.negative_ttl
         holds = hold(entry.holds, shape_of(entry.query), until, now)
         overlay.put(mac, Negative(holds, entry.query))
-        overlay.plan(until, EndHold(mac))
+        overlay.agenda.plan(until, EndHold(mac, until))
         text = f"no answer about {MacAddress(mac)} in {overlay.settings.lookup_timeout:g} s"
         out.append(ReportFault(overlay.name, text))
 
@@ -206,7 +181,7 @@ class Resolution:
         for query, frames in self._replies.items():
             self._inject(query.dst, frames, out)
         self._replies.clear()
-        self._verifying.clear()
+        self.verification.stop()
         overlay.waits.clear()
 
     # -- one answer ----------------------------------------------------------------------------
@@ -227,29 +202,14 @@ class Resolution:
                 overlay.wait(mac, now)
         else:
             overlay.finish(query)
-            if query in self._verifying:
-                self._verifying.discard(query)
-                counts = counts and not self._is_guests(query, answer, now)
+            verified = self.verification.finish(query)
             if counts:
-                self._settle(query, answer, now, out)
+                if not (verified and self.verification.is_guests(query, answer, now)):
+                    self._settle(query, answer, now, out)
             elif not isinstance(answer, Failed):
-                overlay.counters["late"] += 1
+                overlay.counters["ignored.late"] += 1
         if query in self._replies:
             self._inject(query.dst, self._replies.pop(query), out)
-
-    def _is_guests(self, query: Query, answer: Answer | Failed, now: float) -> bool:
-        """Forget a MAC that was verified, unless it is elsewhere or frames wait for it."""
-        overlay = self._overlay
-        mac = query.key
-        entry = overlay.entries.get(mac)
-        if isinstance(answer, Target) and not overlay.is_local(answer):
-            return False
-        if not isinstance(entry, Pending) or entry.waiting.packets:
-            return False
-        overlay.forget(mac)
-        if isinstance(answer, Failed):
-            overlay.plan(now + VERIFY_RETRY, Verify((mac,)))
-        return True
 
     def _settle(
         self, query: Query, answer: Answer | Failed, now: float, out: list[Command]
@@ -322,8 +282,9 @@ class Resolution:
         seconds = overlay.settings.negative_ttl if answer.hold is None else answer.hold
         holds = entry.holds
         if seconds > 0:
-            holds = hold(holds, shape, now + seconds, now)
-            overlay.plan(now + seconds, EndHold(mac))
+            until = now + seconds
+            holds = hold(holds, shape, until, now)
+            overlay.agenda.plan(until, EndHold(mac, until))
         others: list[bytes] = []
         if isinstance(entry, Pending):
             overlay.shares.waiting.give(entry.waiting.size)
@@ -363,7 +324,7 @@ class Resolution:
             overlay.counters["stale"] += 1
             ttl = overlay.settings.ttl or 0.0
             retry = now + max(RETRY_MIN, ttl * NEAR_END)
-            overlay.plan(retry, CheckUse(stale, (mac,), final=True))
+            overlay.agenda.plan(retry, CheckUse(stale, (mac,), final=True))
             out.append(Note(overlay.name, "no answer to a refresh; the target stays", mac))
         elif isinstance(entry, Pending):
             self._drop_waiting(entry, "failed")

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import structs
 
 from varpd.engine import proxy_arp, proxy_ndp
+from varpd.engine.agenda import ClearRefusals
 from varpd.engine.commands import (
     Command,
     Inject,
@@ -15,7 +16,7 @@ from varpd.engine.commands import (
     SetDefaultTarget,
 )
 from varpd.engine.events import Announced
-from varpd.engine.overlay import NEVER, ROWS_GRACE, ClearRefusals, Overlay
+from varpd.engine.overlay import NEVER, ROWS_GRACE, Overlay
 from varpd.engine.resolution import Resolution
 from varpd.net.addresses import MacAddress
 from varpd.provider.answers import Target
@@ -42,6 +43,7 @@ class Statements:
         """Take the overlay, and who asks its plugin."""
         self._overlay = overlay
         self._resolution = resolution
+        self._local = overlay.here.addresses
 
     # -- the plugin ----------------------------------------------------------------------------
 
@@ -50,9 +52,9 @@ class Statements:
         overlay = self._overlay
         entry = overlay.entries.get(mac)
         if is_administrators(entry):
-            overlay.counters["overridden"] += 1
+            overlay.counters["ignored.administrator"] += 1
         elif entry is None and overlay.shares.targets.room() <= 0:
-            overlay.counters["table-full"] += 1
+            overlay.counters["ignored.table-full"] += 1
         else:
             self._set(mac, target, Origin.PLUGIN, now, out)
 
@@ -61,7 +63,7 @@ class Statements:
         if not is_administrators(self._overlay.entries.get(mac)):
             self._forget(mac, out)
             if mac in self._overlay.learned:
-                self._resolution.verify([mac], now, out)
+                self._resolution.verification.begin([mac], now, out)
 
     def enumerated(
         self, pairs: Iterable[tuple[bytes, Target]], now: float, out: list[Command]
@@ -74,7 +76,7 @@ class Statements:
             if mac in overlay.entries:
                 continue
             if room <= 0:
-                overlay.counters["table-full"] += 1
+                overlay.counters["ignored.table-full"] += 1
                 continue
             room -= 1
             found.setdefault(target, []).append(mac)
@@ -143,6 +145,10 @@ class Statements:
     def relocate(self, now: float, out: list[Command]) -> None:
         """The addresses that lead to this host changed."""
         overlay = self._overlay
+        before, self._local = self._local, overlay.here.addresses
+        if not overlay.has_target_at(before ^ self._local):
+            self._report_default(out)
+            return
         here: list[bytes] = []
         away: dict[Target, list[bytes]] = {}
         moved: dict[Valid, Valid] = {}
@@ -150,25 +156,21 @@ class Statements:
             valid = valid_of(entry)
             if valid is None:
                 continue
-            if mac[0] & 1:
-                out.append(InstallReplicas(overlay.name, mac, overlay.remote(valid.targets)))
-                continue
-            target = valid.targets[0]
-            local = overlay.is_local(target)
-            if local == valid.local:
-                continue
-            if valid not in moved:
-                rows_at = NEVER if local else now + ROWS_GRACE
-                moved[valid] = structs.replace(valid, local=local, rows_at=rows_at)
-            if local:
-                # A refresh in progress was asked for before, so its answer must not count.
-                overlay.put(mac, moved[valid])
-                if isinstance(entry, Refreshing):
+            local = overlay.here.has_all(valid.targets)
+            if local != valid.local:
+                if valid not in moved:
+                    rows_at = NEVER if local else now + ROWS_GRACE
+                    moved[valid] = structs.replace(valid, local=local, rows_at=rows_at)
+                # A refresh of what becomes local was asked for before, so it must not count.
+                overlay.put(mac, moved[valid] if local else with_valid(entry, moved[valid]))
+                if local and isinstance(entry, Refreshing):
                     self._resolution.expire(moved[valid], [mac], now)
+            if mac[0] & 1:
+                out.append(InstallReplicas(overlay.name, mac, overlay.here.others(valid.targets)))
+            elif local and not valid.local:
                 here.append(mac)
-            else:
-                overlay.put(mac, with_valid(entry, moved[valid]))
-                away.setdefault(target, []).append(mac)
+            elif valid.local and not local:
+                away.setdefault(valid.targets[0], []).append(mac)
         overlay.remove_rows(here, out)
         out.extend(Install(overlay.name, target, macs, []) for target, macs in away.items())
         self._report_default(out)
@@ -182,7 +184,7 @@ class Statements:
             valid = valid_of(overlay.entries.get(mac))
             if valid is not None and not valid.local:
                 overlay.install(valid, [mac], [], out)
-        self._resolution.verify(macs, now, out)
+        self._resolution.verification.begin(macs, now, out)
 
     def forgotten(self, macs: Iterable[bytes]) -> None:
         """The kernel no longer has MACs on a guest's port."""
@@ -202,7 +204,7 @@ class Statements:
         text = f"the kernel refused {len(macs)} rows: {error}"
         out.append(ReportDatapath(overlay.name, text))
         overlay.refused_at = now
-        overlay.plan(now + 3 * REFUSED_RETRY, ClearRefusals())
+        overlay.agenda.plan(now + 3 * REFUSED_RETRY, ClearRefusals())
 
     # -- moves ---------------------------------------------------------------------------------
 
@@ -239,7 +241,7 @@ class Statements:
         overlay = self._overlay
         if overlay.default is None:
             return
-        local = overlay.is_local(overlay.default)
+        local = overlay.here.has(overlay.default)
         if local != overlay.default_local:
             overlay.default_local = local
             text = f"the target {overlay.default} is this host" if local else None

@@ -174,6 +174,13 @@ def is_administrators(entry: Entry | None) -> bool:
     return isinstance(entry, Valid) and entry.origin is Origin.ADMINISTRATOR
 
 
+def is_still(entry: Entry | None, valid: Valid) -> bool:
+    """Return whether `entry` is in force since the plugin said `valid`."""
+    if not isinstance(entry, Valid) or is_administrators(entry):
+        return False
+    return entry.since == valid.since and entry.targets == valid.targets
+
+
 def held(holds: Holds, shape: Shape, now: float) -> bool:
     """Return whether frames of `shape` are dropped without asking."""
     return any(item == shape and now < until for item, until in holds)

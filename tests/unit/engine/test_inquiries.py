@@ -323,7 +323,7 @@ def test_a_slow_lookup_of_one_request_does_not_delay_another() -> None:
 def test_requests_and_solicitations_never_make_or_meet_an_entry() -> None:
     script = Script()
     script.when(punt(arp_request(), solicitation(), packet(BROADCAST, ASKER)))
-    assert script.count("lookups") == 3
+    assert script.count("asked.lookup") == 3
     assert script.engine.entries(OVERLAY) == []
 
 
@@ -503,7 +503,7 @@ def test_a_reply_goes_out_whatever_is_said_of_its_mac_meanwhile() -> None:
     script, at_once, reply = found()
     script.when(Invalidated(OVERLAY, HOLDER), then=[])
     script.when(lookup(at_once, target(2)), then=[Inject(OVERLAY, [reply])])
-    assert script.count("late") == 1
+    assert script.count("ignored.late") == 1
 
 
 @pytest.mark.parametrize("bound", ["targets", "lookups"])
@@ -785,7 +785,7 @@ def test_a_stop_drops_what_waits_and_answers_that_come_then_do_not_count(begin: 
     assert script.count("dropped.no-instance") == 1
     assert script.engine.waiting(OVERLAY) == 0
     script.when(answer, then=[])
-    assert script.count("late") == 1
+    assert script.count("ignored.late") == 1
     script.when(InstanceStarted(OVERLAY), then=[])
     assert nothing_is_left(script)
 

@@ -1,13 +1,19 @@
 """What the engine keeps of one overlay."""
 
-from ipaddress import IPv4Address
+import re
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
-from support.script import HERE, OVERLAY, mac, settings, target
+from support.script import OVERLAY, mac, settings, target
+from varpd import engine
+from varpd.engine import agenda
+from varpd.engine import overlay as overlays
+from varpd.engine.agenda import CheckUse, EndHold
 from varpd.engine.commands import Command, Install, RemoveRows
-from varpd.engine.overlay import EndHold, Locality, Overlay, Shares
-from varpd.provider.answers import Target
+from varpd.engine.here import Locality
+from varpd.engine.overlay import Overlay, Shares
 from varpd.targets.budget import Budget
 from varpd.targets.entries import Blocked, Entry, Negative, Pending, Refreshing, Valid, Waiting
 
@@ -24,20 +30,6 @@ def locality() -> Locality:
 def overlay(locality: Locality) -> Overlay:
     shares = Shares(*(Budget(1000).open(100) for _ in range(3)))
     return Overlay(OVERLAY, settings(), shares, locality, b"")
-
-
-def test_a_target_is_local_by_address_and_port_together(
-    overlay: Overlay, locality: Locality
-) -> None:
-    locality.addresses = frozenset({HERE})
-    assert overlay.is_local(target(1))
-    assert not overlay.is_local(Target(ip=HERE, port=4790))
-    assert not overlay.is_local(target(2))
-
-
-def test_an_address_in_front_of_a_nat_counts_as_local(overlay: Overlay) -> None:
-    overlay.configure(settings(local_ips=frozenset({IPv4Address("192.0.2.9")})))
-    assert overlay.is_local(target(9))
 
 
 @pytest.mark.parametrize(
@@ -103,11 +95,39 @@ def test_frames_sent_and_dropped_are_counted(overlay: Overlay) -> None:
     assert overlay.counters == {"resent": 2, "dropped.reason": 3}
 
 
-def test_what_is_planned_comes_in_the_order_of_its_time(overlay: Overlay) -> None:
-    overlay.plan(20.0, EndHold(b"2"))
-    overlay.plan(10.0, EndHold(b"1"))
-    assert overlay.next_deadline() == 10.0
-    assert overlay.due_action(9.9) is None
-    assert overlay.due_action(20.0) == EndHold(b"1")
-    assert overlay.due_action(20.0) == EndHold(b"2")
-    assert overlay.next_deadline() is None
+def test_plans_that_find_nothing_to_do_are_cleared_out_in_the_end(overlay: Overlay) -> None:
+    waiting = Negative(tuple(((0x800, vlan), 50.0 + vlan) for vlan in range(8)))
+    overlay.put(A, waiting)
+    kept = overlay.valid((target(2),), 1.0)
+    overlay.put(B, kept)
+    for number in range(5 * agenda.SMALL):
+        overlay.agenda.plan(90.0, CheckUse(overlay.valid((target(3),), 2.0), (B,), final=False))
+        overlay.agenda.plan(80.0, EndHold(A, 1000.0 + number))
+        if number % 1000 == 0:
+            overlay.agenda.plan(70.0, CheckUse(kept, (A, B), final=False))
+    for vlan in range(8):
+        overlay.agenda.plan(50.0 + vlan, EndHold(A, 50.0 + vlan))
+    assert len(overlay.agenda) <= agenda.SMALL + 1
+    found = []
+    while (action := overlay.agenda.take(75.0)) is not None:
+        found.append(action)
+    assert found[:8] == [EndHold(A, 50.0 + vlan) for vlan in range(8)]
+    assert found[8:] == [CheckUse(kept, (A, B), final=False)] * 6
+
+
+def counted() -> set[str]:
+    """Return the names that the engine counts by, as far as its source spells them."""
+    names: set[str] = set()
+    for path in Path(str(files(engine))).glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        names.update(re.findall(r'counters\["(?:[a-z]+\.)?([a-z-]+)"\]', text))
+        for move in ("asked", "drop", "_empty", "_drop_waiting"):
+            names.update(re.findall(move + r'\((?:[a-z]+, )?"([a-z-]+)"', text))
+    return names
+
+
+def test_every_name_that_is_counted_by_is_told_of() -> None:
+    told = overlays.__doc__ or ""
+    names = counted()
+    assert {"punted", "lookup", "late", "timeout", "no-instance"} <= names
+    assert [name for name in sorted(names) if not re.search(rf"[`.]{name}``", told)] == []

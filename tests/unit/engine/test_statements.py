@@ -16,6 +16,7 @@ from varpd.engine.commands import (
     Note,
     RemoveRows,
     ReportDatapath,
+    Resend,
     SetDefaultTarget,
     StartLookups,
 )
@@ -268,3 +269,34 @@ def test_an_ipv6_address_is_announced_by_an_advertisement_to_whom_it_is_said() -
     advertisement = seen[ICMPv6ND_NA]
     assert (seen.dst, advertisement.tgt) == (str(B), "fd00::7")
     assert (advertisement.R, advertisement.S, advertisement.O) == (0, 0, 1)
+
+
+def test_a_group_whose_one_target_was_local_is_served_when_it_no_longer_is() -> None:
+    group = bytes.fromhex("01005e010203")
+    frame = packet(group, mac(1))
+    script = Script().when(LocalAddressesChanged(frozenset({HERE})))
+    query = script.when(FramesPunted(OVERLAY, [frame])).asked(StartLookups).queries[0]
+    script.when(LookupsAnswered(OVERLAY, [query], [target(1)]), then=[])
+    assert script.count("dropped.local") == 1
+    script.when(
+        LocalAddressesChanged(frozenset()), then=[InstallReplicas(OVERLAY, group, (target(1),))]
+    )
+    script.when(FramesPunted(OVERLAY, [frame]), then=[Resend(OVERLAY, target(1), [frame])])
+    script.when(
+        LocalAddressesChanged(frozenset({HERE})), then=[InstallReplicas(OVERLAY, group, ())]
+    )
+    script.when(FramesPunted(OVERLAY, [frame]), then=[])
+    assert script.count("dropped.local") == 2
+
+
+def test_addresses_that_no_target_has_cost_no_look_at_the_table() -> None:
+    script = Script().when(TargetSet(OVERLAY, bytes(mac(2)), target(2)))
+    elsewhere = frozenset({IPv4Address("203.0.113.7")})
+    script.when(LocalAddressesChanged(elsewhere), then=[])
+    script.when(
+        LocalAddressesChanged(elsewhere | {IPv4Address("192.0.2.2")}),
+        then=[RemoveRows(OVERLAY, [bytes(mac(2))])],
+    )
+    script.when(
+        LocalAddressesChanged(elsewhere), then=[Install(OVERLAY, target(2), [bytes(mac(2))], [])]
+    )
