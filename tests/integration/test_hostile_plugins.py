@@ -62,7 +62,10 @@ def client(hosts: list[Host]) -> Iterator[Client]:
 def make_overlay(
     lab: Lab, hosts: list[Host], number: int, search: str, **properties: str
 ) -> tuple[Guest, Guest]:
-    """Make overlay `bad-NUMBER` and its guests; its plugin works for the first host only."""
+    """Make overlay `bad-NUMBER` and its guests; its plugin works for the first host only.
+
+    The guests' numbers are odd and even, as that plugin has them.
+    """
     name, (here, there) = f"bad-{number}", hosts
     sides: list[tuple[Host, str, dict[str, str]]] = [
         (here, search, properties),
@@ -141,6 +144,17 @@ def test_a_late_answer_is_still_used(lab: Lab, hosts: list[Host], client: Client
         )
 
     assert reaches(near, far)
+
+
+@pytest.mark.long
+def test_a_question_that_is_never_answered_is_given_up_and_asked_again(
+    lab: Lab, hosts: list[Host]
+) -> None:
+    near, far = make_overlay(lab, hosts, 0, "hostile", **{"hostile/do": "hang-once"})
+
+    assert not reaches(near, far)
+    # The operation may go on for half a minute, and is the one question about that MAC.
+    wait_for(f"an answer of {far.name}", partial(reaches, near, far), 2 * PATIENCE)
 
 
 def test_threads_that_sleep_for_ever_hold_up_nobody(

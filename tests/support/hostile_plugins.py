@@ -1,7 +1,7 @@
 """Plugins for daemons of the lab that behave badly; to be copied into `host.varpd.plugins`.
 
-All take every station for one of the second host of the lab, 192.0.2.2. As guests are numbered by
-`Identity.usual`, the last byte of a station's MAC is that of its IPv4 address.
+All know the stations of `numbered_plugins`: those with odd numbers are on the first host of the
+lab, 192.0.2.1, those with even numbers on the second.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ from varpd.provider import (
 
 VXLAN = DestinationKind.IP | DestinationKind.PORT
 PREFIX = bytes.fromhex("02005e1000")
+HERE = Target(ip=IPv4Address("192.0.2.1"), port=4789)
 THERE = Target(ip=IPv4Address("192.0.2.2"), port=4789)
 ARP, IPV4 = 0x0806, 0x0800
 
@@ -53,7 +54,7 @@ class _StationsPlugin(DynamicPlugin):
 
     def answer(self, query: Query) -> Answer:
         if query.key.startswith(PREFIX):
-            return THERE
+            return THERE if query.key[-1] % 2 == 0 else HERE
         return PROXY_ARP if query.ethertype == ARP else DROP
 
     def arp(self, address: IpAddress) -> Later[NeighbourAnswer]:
@@ -68,18 +69,28 @@ class HostilePlugin(_StationsPlugin):
 
     @classmethod
     def properties(cls, destination: DestinationKind) -> tuple[Property, ...]:
-        deeds = ("good", "raise", "hang", "late", "junk", "block", "panic", "panic-thread")
+        deeds = (
+            "good",
+            "raise",
+            "hang",
+            "hang-once",
+            "late",
+            "junk",
+            "block",
+            "panic",
+            "panic-thread",
+        )
         return (Property("hostile/do", PropertyType.STRING, default="good", possible=deeds),)
 
     def __init__(self, host: Host, destination: DestinationKind) -> None:
         super().__init__(host, destination)
         self.told = asyncio.Event()
-        self.blocks = False
+        self.once = False
 
     def set_property(self, name: str, value: Value | None) -> Awaitable[None] | None:
         self.told.set()
         self.told = asyncio.Event()
-        self.blocks = value == "block"
+        self.once = True
         return super().set_property(name, value)
 
     def lookup(self, query: Query) -> Later[Answer]:
@@ -88,12 +99,15 @@ class HostilePlugin(_StationsPlugin):
                 raise RuntimeError("no idea")
             case "hang":
                 return self.at_last(query)
+            case "hang-once" if self.once and self.answer(query) is THERE:
+                self.once = False
+                return self.at_last(query)
             case "late" if not query.dst.is_group:
                 return self.too_late(query)
             case "junk":
                 return "192.0.2.2:4789"  # type: ignore[return-value] # on purpose
-            case "block" if self.blocks:
-                self.blocks = False
+            case "block" if self.once:
+                self.once = False
                 time.sleep(3)  # and all else waits
             case "panic":
                 self.host.panic("lookup gives up")
