@@ -1,6 +1,8 @@
 """Questions to an instance and what comes back: in order, as events, a bounded lot a turn."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from msgspec import UNSET
@@ -38,12 +40,14 @@ class Exchange:
         self, overlay: str, mailbox: Mailbox, guard: Guard, owner: Owner, counts: Counter[str]
     ) -> None:
         """Take whose words these are, and who takes those that nobody asked for."""
-        self._overlay = overlay
+        self.overlay = overlay
+        """Name of the overlay."""
         self._mailbox = mailbox
         self._guard = guard
         self._owner = owner
         self._counts = counts
         self._lost = counts["lost"]
+        self._noting: list[set[bytes]] = []
 
     def ask(self, command: Questions) -> list[Event]:
         """Ask the plugin; return what it said meanwhile, then the answers."""
@@ -69,9 +73,19 @@ class Exchange:
         for operation, question in self._guard.stop():
             dropped.setdefault(operation, []).append(question)
         return [
-            answered(self._overlay, operation, questions, [STOPPED] * len(questions))
+            answered(self.overlay, operation, questions, [STOPPED] * len(questions))
             for operation, questions in dropped.items()
         ]
+
+    @contextmanager
+    def noting(self) -> Iterator[set[bytes]]:
+        """Note, within the ``with`` block, about which MACs something is said unasked."""
+        noted: set[bytes] = set()
+        self._noting.append(noted)
+        try:
+            yield noted
+        finally:
+            self._noting = [other for other in self._noting if other is not noted]
 
     def deliver(self) -> None:
         """Take what was said; called by the mailbox, on the loop."""
@@ -93,7 +107,7 @@ class Exchange:
 
     def _events(self, said: list[object]) -> list[Event]:
         """Return what was said as events; answers next to each other share one."""
-        overlay = self._overlay
+        overlay = self.overlay
         out: list[Event] = []
         last: Operation | None = None
         questions: list[Any] = []
@@ -114,8 +128,10 @@ class Exchange:
             last = None
             match thing:
                 case (bytes() as mac, None):
+                    self._note(mac)
                     out.append(events.Invalidated(overlay, mac))
                 case (bytes() as mac, Target() as target):
+                    self._note(mac)
                     out.append(events.TargetSet(overlay, mac, target))
                 case events.Announced():
                     out.append(thing)
@@ -123,3 +139,7 @@ class Exchange:
                     # Nothing else is ever put there.
                     continue
         return out
+
+    def _note(self, mac: bytes) -> None:
+        for noted in self._noting:
+            noted.add(mac)

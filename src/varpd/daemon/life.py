@@ -113,7 +113,7 @@ class Life:
         plugin = self.operations.plugin
         if isinstance(plugin, DynamicPlugin) and self.started:
             work = preload(
-                plugin, self._place.overlay, self._caller, self.judge, self._owner, limit, timeout
+                plugin, self.exchange, self._caller, self.judge, self._owner, limit, timeout
             )
             self._tasks.start(self._caller.watch("enumerate", work), f"{self} preload")
 

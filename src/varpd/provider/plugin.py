@@ -242,6 +242,7 @@ class DynamicPlugin(Plugin):
 
         Pairs of overlay MAC address and target. Asked after `start` and after `reload` if the
         overlay's ``preload`` is on; taken in slices, other operations between them, until the
-        overlay's table is full.
+        overlay's table is full. A MAC of which the instance says something through `Host` while
+        this goes on is left out, since what was taken may be older.
         """
         return ()
