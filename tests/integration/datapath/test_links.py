@@ -245,6 +245,29 @@ async def test_an_old_punt_address_goes_from_the_loopback_interface(host: Namesp
         assert "fd76:6172:7064::7/" not in await run(host, "ip", "address", "show", "lo")
 
 
+async def test_an_old_punt_address_that_is_now_another_overlays_stays(host: Namespace) -> None:
+    v6 = "2001:db8::1"
+    await asyncio.to_thread(kill_one, f"listen_ip='{v6}', number=1", far="2001:db8::99")
+    await asyncio.to_thread(kill_one, f"name='red', listen_ip='{v6}', number=2, vnetid=43")
+    async with running(Recorder()) as datapath:
+        await datapath.open(make_link("red", v6, number=1, vnetid=43))
+        await datapath.open(make_link("blue", v6, number=2))
+        shown = await run(host, "ip", "address", "show", "lo")
+        assert "fd76:6172:7064::1/" in shown
+        assert "fd76:6172:7064::2/" in shown
+        for name in ("blue", "red"):
+            await datapath.close(name)
+        assert "fd76" not in await run(host, "ip", "address", "show", "lo")
+
+
+async def test_the_punt_address_of_a_device_that_does_not_fit_goes_too(host: Namespace) -> None:
+    await asyncio.to_thread(kill_one, "listen_ip='2001:db8::1'", far="2001:db8::99")
+    async with running(Recorder()) as datapath:
+        await datapath.open(make_link())
+        assert await defaults(host, "vx-blue") == ["127.86.0.7"]
+        assert "fd76" not in await run(host, "ip", "address", "show", "lo")
+
+
 @pytest.mark.usefixtures("killed")
 async def test_a_device_that_does_not_fit_is_made_anew_and_guests_stay(host: Namespace) -> None:
     before = await show_link(host, "blue")

@@ -7,14 +7,14 @@ Everything here blocks: it is for the thread of the `Kernel`.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
 from msgspec import Struct
 
 from varpd.datapath.base import Link, LinkState
-from varpd.datapath.linux import names, refusals, tables
+from varpd.datapath.linux import names, punt, refusals, tables
 from varpd.datapath.linux.kernel import Kernel, LinkInfo
 from varpd.datapath.linux.pmtu import IPV6_MTU_MIN
 from varpd.engine.settings import Mode
@@ -128,7 +128,7 @@ def _make_device(kernel: Kernel, link: Link, undo: ExitStack) -> tuple[int, bool
     if found is not None:
         if _fits(found, link):
             return found.index, True
-        delete_device(kernel, found.index)
+        delete_device(kernel, found.index, link.listen_port)
     local = "vxlan_local" if link.listen_ip.version == 4 else "vxlan_local6"
     try:
         index = kernel.add_link(
@@ -230,11 +230,29 @@ def find(kernel: Kernel, overlay: str) -> tuple[LinkInfo | None, LinkInfo | None
     return bridge, device
 
 
-def delete_device(kernel: Kernel, device: int) -> None:
-    """Delete a tunnel device, its rows first: the kernel's lock is held while a full one goes."""
+def delete_device(kernel: Kernel, device: int, listen_port: int) -> None:
+    """Delete a tunnel device, its rows first: the kernel's lock is held while a full one goes.
+
+    The address on `lo` that it punted to goes too.
+    """
     while tables.delete_slice(device):
         pass
+    old = tables.default_targets(device, listen_port)
     kernel.delete_link(device)
+    delete_punt_addresses(kernel, old)
+
+
+def delete_punt_addresses(kernel: Kernel, targets: Iterable[Target]) -> None:
+    """Take from `lo` what was put there and nobody listens on; 127.0.0.0/8 is there by itself.
+
+    In an earlier life of varpd the address may have been another overlay's than it is now.
+    """
+    for target in targets:
+        address = target.ip
+        if address is None or address.version == 4 or not names.is_punt_address(address):
+            continue
+        if not punt.is_bound(address, names.PUNT_PORT):
+            kernel.delete_loopback(address)
 
 
 def state(kernel: Kernel, overlay: str) -> LinkState | None:

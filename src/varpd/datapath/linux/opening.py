@@ -84,7 +84,7 @@ def tidy(kernel: Kernel, link: Link, made: Made) -> None:
     """
     try:
         old = links.keep_one_default(kernel, made.pair.device, link.listen_port, made.default)
-        _delete_punt_addresses(kernel, old)
+        links.delete_punt_addresses(kernel, old)
     except OSError as error:
         raise refusals.refused(link.name, "take over its links", error) from error
 
@@ -108,19 +108,8 @@ def remove(kernel: Kernel, overlay: str, listen_port: int) -> None:
     try:
         bridge, device = links.find(kernel, overlay)
         if device is not None:
-            # What was left in the table until now was written meanwhile by somebody else.
-            defaults = links.keep_one_default(kernel, device.index, listen_port, None)
-            links.delete_device(kernel, device.index)
-            _delete_punt_addresses(kernel, defaults)
+            links.delete_device(kernel, device.index, listen_port)
         if bridge is not None:
             kernel.delete_link(bridge.index)
     except OSError as error:
         raise refusals.refused(overlay, "remove its links", error) from error
-
-
-def _delete_punt_addresses(kernel: Kernel, targets: list[Target]) -> None:
-    """Take from `lo` what was put there; 127.0.0.0/8 is there by itself."""
-    for target in targets:
-        address = target.ip
-        if address is not None and address.version != 4 and names.is_punt_address(address):
-            kernel.delete_loopback(address)

@@ -8,6 +8,7 @@ overlay's own, with another header than the overlay's own, or of a size that no 
 The kernel counts what it dropped, for want of room or by the filter, in one number: `lost`.
 """
 
+import errno
 import socket
 import struct
 import time
@@ -66,6 +67,17 @@ def bind_punt_socket(
         punt.close()
         raise
     return punt
+
+
+def is_bound(address: IpAddress, port: int) -> bool:
+    """Return whether somebody takes what is sent to an address and port of this host."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.bind((str(address), port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 class PuntSocket:

@@ -95,11 +95,16 @@ def test_a_device_that_does_not_fit_is_made_anew(
 ) -> None:
     slices = iter([2, 1, 0])
     monkeypatch.setattr(tables, "delete_slice", lambda device: next(slices))
+    monkeypatch.setattr(tables, "default_targets", lambda *_: [target("fd76:6172:7064::9", 789)])
     kernel = FakeKernel()
     kernel.put("blue", "bridge", alias=ALIAS)
     kernel.put("vx-blue", "vxlan", alias=ALIAS, tunnel=other)
     assert not make(kernel, make_link()).adopted
-    assert kernel.done[1:3] == ["delete vx-blue", "add vxlan vx-blue"]
+    assert kernel.done[1:4] == [
+        "delete vx-blue",
+        "no loopback fd76:6172:7064::9",
+        "add vxlan vx-blue",
+    ]
     assert next(slices, None) is None, "its rows went first"
 
 

@@ -129,7 +129,6 @@ def test_removing_takes_the_device_its_address_and_the_bridge(
     kernel.put("vx-blue", "vxlan", alias="varpd:blue")
     opening.remove(kernel, "blue", 4789)
     assert kernel.done == [
-        "remove [fd76:6172:7064::7]:789",
         "delete vx-blue",
         "no loopback fd76:6172:7064::7",
         "delete blue",

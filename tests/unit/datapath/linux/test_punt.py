@@ -186,3 +186,18 @@ def test_the_kernels_count_of_lost_frames_may_wrap_round(bench: Bench) -> None:
     before = bench.punt.lost
     bench.punt.read_turn(1)
     assert (before, bench.punt.lost) == (0xFFFFFFFE, 0xFFFFFFFE + 3)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_address_is_bound_while_somebody_has_the_port(address: str) -> None:
+    ip = ip_address(address)
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as other:
+        other.bind((address, 0))
+        port = other.getsockname()[1]
+        assert punt.is_bound(ip, port)
+    assert not punt.is_bound(ip, port)
+
+
+def test_an_address_that_is_not_there_is_not_bound() -> None:
+    assert not punt.is_bound(ip_address("2001:db8::1"), 789)
