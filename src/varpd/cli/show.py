@@ -22,6 +22,9 @@ from varpd.control.messages import (
 
 Item = TypeVar("Item")
 
+Look = Callable[[Client, str, OverlayInfo | None], list[Item]]
+"""Returns what there is about the overlay of a name, and of which this much may be known."""
+
 EVERYTHING: Final = "*:*:*:*:*:*"
 """What stands for every MAC in the table of a POINT overlay."""
 
@@ -31,10 +34,10 @@ class View:
     """One way to look at an overlay."""
 
     columns: tuple[Column, ...]
-    rows: Callable[[Client, str], list[Row]]
+    rows: Look[Row]
     """The lines about one overlay."""
 
-    objects: Callable[[Client, str], list[object]]
+    objects: Look[object]
     """The JSON objects about one overlay."""
 
 
@@ -80,20 +83,20 @@ PROPERTIES: Final = View(
         Column("DEFAULT", 10),
         Column("POSSIBLE", 10),
     ),
-    lambda client, name: [_property_row(name, item) for item in client.properties(name)],
-    lambda client, name: [client.overlay(name)],
+    lambda client, name, _: [_property_row(name, item) for item in client.properties(name)],
+    lambda client, name, known: [known or client.overlay(name)],
 )
 
 FAULTS: Final = View(
     (Column("LINK", 20), Column("STATUS", 8), Column("DETAILS", 52)),
-    lambda client, name: [_fault_row(client.overlay(name))],
-    lambda client, name: [client.overlay(name)],
+    lambda client, name, known: [_fault_row(known or client.overlay(name))],
+    lambda client, name, known: [known or client.overlay(name)],
 )
 
 TARGETS: Final = View(
     (Column("LINK", 20), Column("TARGET", 18), Column("DESTINATION", 42)),
-    lambda client, name: [_target_row(target) for target in client.targets(name)],
-    lambda client, name: list(client.targets(name)),
+    lambda client, name, _: [_target_row(target) for target in client.targets(name)],
+    lambda client, name, _: list(client.targets(name)),
 )
 
 
@@ -149,14 +152,15 @@ def _print(view: View, rows: list[Row], chosen: list[int], parsable: bool) -> No
 
 
 def _gather(
-    client: Client, names: tuple[str, ...], of_one: Callable[[Client, str], list[Item]]
+    client: Client, names: tuple[str, ...], look: Look[Item]
 ) -> tuple[list[Item], list[ControlError]]:
     """Return what there is about the overlays, and what went wrong with some of them."""
     found: list[Item] = []
     errors: list[ControlError] = []
-    for name in names or [overlay.name for overlay in client.overlays()]:
+    known = {} if names else {overlay.name: overlay for overlay in client.overlays()}
+    for name in names or known:
         try:
-            found += of_one(client, name)
+            found += look(client, name, known.get(name))
         except ControlError as error:
             if error.code in (ErrorCode.UNREACHABLE, ErrorCode.FORBIDDEN):
                 raise

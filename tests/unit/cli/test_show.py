@@ -1,13 +1,13 @@
 """``overlayadm show``."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from click.testing import Result
 
 from support.fake_service import FakeService
-from varpd.control.messages import CauseInfo, ControlError, ErrorCode, TargetInfo
+from varpd.control.messages import CauseInfo, ControlError, ErrorCode, OverlayInfo, TargetInfo
 
 Run = Callable[..., Result]
 
@@ -153,6 +153,22 @@ def test_an_unknown_name_is_an_error_and_the_others_are_shown(run: Run, options:
     assert result.stderr == (
         "overlayadm: there is no overlay 'nowhere'\noverlayadm: there is no overlay 'nobody'\n"
     )
+
+
+@pytest.mark.parametrize("option", ["--fault", "--json"])
+def test_all_overlays_are_asked_for_once(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    asked: list[Sequence[str]] = []
+    overlays = service.overlays
+
+    async def counted(names: Sequence[str]) -> list[OverlayInfo]:
+        asked.append(names)
+        return await overlays(names)
+
+    monkeypatch.setattr(service, "overlays", counted)
+    assert "point0" in run("show", option).stdout
+    assert asked == [[]]
 
 
 def test_an_overlay_that_goes_while_all_are_listed_is_no_error(
