@@ -180,4 +180,8 @@ class Datapath(Protocol):
         """
 
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
-        """Return the MTU of the route from `listen_ip` to `target`, in bytes."""
+        """Return the MTU of the route from `listen_ip` to `target`, in bytes.
+
+        Raises:
+            DatapathError: there is no route.
+        """

@@ -78,6 +78,9 @@ class RowCounters:
     not_removed: int = 0
     """Rows that the kernel did not remove, for a reason other than that they were not there."""
 
+    not_injected: int = 0
+    """Injections dropped because too many waited behind rows."""
+
     stalls: int = 0
     """Sends that took longer than `STALL`."""
 

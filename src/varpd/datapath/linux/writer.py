@@ -30,6 +30,13 @@ at once, and what is longer is a runaway. Removals are always taken: one that is
 row that sends frames to the wrong place, and there are no more of them than rows.
 """
 
+QUEUE_INJECTIONS: Final = 16_384
+"""Injections that may wait behind rows.
+
+They come in the pace of guests' questions and plugins' announcements, and end once the kernel's
+lock is free: so many come in seconds of a flood, and whoever asked then has asked again.
+"""
+
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +69,8 @@ class RowWriter:
         # The loop alone counts up the one, the thread alone the other: no lock is needed.
         self._submitted = 0
         self._finished = 0
+        self._injections = 0
+        self._injections_ended = 0
         self._stopped = False
         self._open_socket = open_socket
         self._clock = clock
@@ -126,9 +135,22 @@ class RowWriter:
     def inject(self, send: Callable[[], None], overlay: str | None = None) -> None:
         """Call `send` in the thread, behind all rows submitted so far.
 
-        With `overlay`: behind the rows of that one only, and not at all once it is closed.
+        With `overlay`: behind the rows of that one only, and not at all once it is closed. Where
+        `QUEUE_INJECTIONS` wait it is dropped and counted.
         """
-        barrier = Barrier(send, drop=None if overlay is None else lambda: None)
+        if self._injections - self._injections_ended >= QUEUE_INJECTIONS:
+            self.counters.not_injected += 1
+            return
+
+        def end() -> None:
+            self._injections_ended += 1
+
+        def run() -> None:
+            end()
+            send()
+
+        self._injections += 1
+        barrier = Barrier(run, drop=None if overlay is None else end)
         self._ask(lambda: self._lanes.put_barrier(barrier, overlay))
 
     def settle(self) -> Future[None]:

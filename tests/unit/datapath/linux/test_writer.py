@@ -2,13 +2,14 @@
 
 import errno
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
 
 from support.row_kernel import PATIENCE, FakeKernel
 from varpd.datapath.linux.lanes import BATCH
-from varpd.datapath.linux.writer import RowWriter
+from varpd.datapath.linux.writer import QUEUE_INJECTIONS, RowWriter
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
 from varpd.provider.answers import Target
 
@@ -175,6 +176,31 @@ def test_an_injection_that_fails_ends_nothing(bench: Bench) -> None:
     bench.install(ONE, 1)
     bench.settle()
     assert set(bench.kernel.device) == {mac(1)}
+
+
+def test_injections_beyond_the_bound_are_dropped_and_later_ones_are_not(bench: Bench) -> None:
+    seen: list[int] = []
+    bench.kernel.free.clear()
+    bench.install(ONE, 0)
+    assert bench.kernel.waiting.wait(PATIENCE)
+    for number in range(QUEUE_INJECTIONS + 3):
+        bench.writer.inject(partial(seen.append, number), "blue")
+    bench.kernel.free.set()
+    bench.settle()
+    assert seen == list(range(QUEUE_INJECTIONS))
+    assert bench.writer.counters.not_injected == 3
+
+    bench.writer.inject(partial(seen.append, -1), "blue")
+    bench.settle()
+    assert seen[-1] == -1
+
+
+def test_injections_that_were_dropped_with_their_overlay_make_room(bench: Bench) -> None:
+    for _ in range(QUEUE_INJECTIONS):
+        bench.writer.inject(lambda: None, "red")
+    bench.settle()
+    bench.writer.inject(lambda: None, "blue")
+    assert bench.writer.counters.not_injected == 0
 
 
 def test_closing_drops_what_waits_and_nothing_is_written_after(bench: Bench) -> None:
