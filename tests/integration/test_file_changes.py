@@ -132,7 +132,7 @@ def test_a_guest_that_comes_to_this_host_is_reached_here(
     lab: Lab, hosts: list[Host], guests: tuple[Guest, Guest]
 ) -> None:
     web, db = guests
-    a, b, _ = hosts
+    a, *_ = hosts
     assert rows(a, db.mac) != []
 
     lab.mapping_file("blue.json").put(db.identity, a)
@@ -143,7 +143,6 @@ def test_a_guest_that_comes_to_this_host_is_reached_here(
     assert web.ping(db.ipv6, 5).lost == 0
     assert db.ping(web.ipv4, 5).lost == 0
     assert rows(a, db.mac) == []
-    assert rows(b, db.mac) == []
 
 
 def test_a_second_address_of_this_host_is_this_host(

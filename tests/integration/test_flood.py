@@ -27,6 +27,9 @@ LOCAL_EXPERIMENT: Final = b"\x88\xb5"
 MAX_WAITING: Final = 1 * MIB
 MAX_LOOKUPS: Final = 256
 MAX_TARGETS: Final = 5_000
+FLOODED: Final = "06:00"
+"""How the MACs that the flood goes to begin."""
+
 FRAME_SIZE: Final = 1_000
 COLD_PINGS: Final = 10
 
@@ -65,9 +68,9 @@ class Flood:
 
     def send(self, frames: int) -> None:
         """Send as fast as the interface takes it."""
-        send, tail = self._sender.send, self._tail
+        send, tail, prefix = self._sender.send, self._tail, bytes.fromhex(FLOODED.replace(":", ""))
         for number in range(self.sent, self.sent + frames):
-            send(b"\x06\x00" + number.to_bytes(4, "big") + tail)
+            send(prefix + number.to_bytes(4, "big") + tail)
         self.sent += frames
 
     @contextmanager
@@ -151,5 +154,8 @@ def test_a_flood_to_unknown_macs_hurts_no_other_overlay(
 
 
 def pending(client: Client) -> bool:
-    """Return whether the daemon has frames of the flood to do with."""
-    return any(target.state == "pending" for target in client.targets("bad-0"))
+    """Return whether the daemon still asks about MACs of the flood."""
+    return any(
+        target.state == "pending" and str(target.mac).startswith(FLOODED)
+        for target in client.targets("bad-0")
+    )
