@@ -145,6 +145,9 @@ def test_a_warm_ping_that_is_too_big_is_told_the_mtu(
 
     assert route_mtu(left, address) == room(lab)
     assert told_by_ping(left, address, room(lab)) is None
+    # Operators can know it beforehand.
+    (shown,) = hosts[0].varpd.show(f"warm{version}")
+    assert shown["properties"]["guest_mtu"] == room(lab)
 
 
 def is_punt_to(guest: Guest, frame: Ether) -> bool:
