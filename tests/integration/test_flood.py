@@ -27,8 +27,9 @@ LOCAL_EXPERIMENT: Final = b"\x88\xb5"
 MAX_WAITING: Final = 1 * MIB
 MAX_LOOKUPS: Final = 256
 MAX_TARGETS: Final = 5_000
-FLOODED: Final = "06:00"
-"""How the MACs that the flood goes to begin."""
+TO: Final = b"\x06\x00"
+FROM: Final = b"\x06\x01"
+"""How the MACs of the flood begin."""
 
 FRAME_SIZE: Final = 1_000
 COLD_PINGS: Final = 10
@@ -60,17 +61,19 @@ def clean(hosts: list[Host]) -> Iterator[None]:
 class Flood:
     """Frames from a guest, each to another MAC than all before."""
 
-    def __init__(self, sender: socket.socket, mac: bytes) -> None:
-        """Take a packet socket of the guest's interface."""
+    def __init__(self, sender: socket.socket, source: bytes | None) -> None:
+        """Take a packet socket of the guest's interface, and the source of the frames."""
         self.sent = 0
         self._sender = sender
-        self._tail = mac + LOCAL_EXPERIMENT + bytes(FRAME_SIZE - 14)
+        self._source = source
+        self._rest = LOCAL_EXPERIMENT + bytes(FRAME_SIZE - 14)
 
     def send(self, frames: int) -> None:
         """Send as fast as the interface takes it."""
-        send, tail, prefix = self._sender.send, self._tail, bytes.fromhex(FLOODED.replace(":", ""))
+        send, rest = self._sender.send, self._rest
         for number in range(self.sent, self.sent + frames):
-            send(prefix + number.to_bytes(4, "big") + tail)
+            tail = number.to_bytes(4, "big")
+            send(TO + tail + (self._source or FROM + tail) + rest)
         self.sent += frames
 
     @contextmanager
@@ -92,8 +95,11 @@ class Flood:
 
 
 @contextmanager
-def flooding(lab: Lab, host: Host, deed: str) -> Iterator[Flood]:
-    """Make overlay `bad-0` with small bounds, and a guest that floods it."""
+def flooding(lab: Lab, host: Host, deed: str, *, spoofed: bool) -> Iterator[Flood]:
+    """Make overlay `bad-0` with small bounds, and a guest that floods it.
+
+    If it is `spoofed`, each frame has another source, too.
+    """
     values: dict[str, str | None] = {
         "vxlan/listen_ip": host.address,
         "hostile/do": deed,
@@ -108,7 +114,7 @@ def flooding(lab: Lab, host: Host, deed: str) -> Iterator[Flood]:
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     with sender:
         sender.bind((INTERFACE, 0))
-        yield Flood(sender, bytes(guest.mac))
+        yield Flood(sender, None if spoofed else bytes(guest.mac))
 
 
 def memory(host: Host) -> int:
@@ -118,15 +124,16 @@ def memory(host: Host) -> int:
 
 
 @pytest.mark.parametrize("frames", [20_000, pytest.param(200_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("spoofed", [False, True], ids=["own-source", "many-sources"])
 @pytest.mark.parametrize("deed", ["good", "hang"])
 def test_a_flood_to_unknown_macs_hurts_no_other_overlay(
-    lab: Lab, hosts: list[Host], deed: str, frames: int
+    lab: Lab, hosts: list[Host], deed: str, spoofed: bool, frames: int
 ) -> None:
     """The plugin says at once that it knows nothing (`good`), or does not answer (`hang`)."""
     a, b = hosts
     here, there = lab.files_overlay("calm", 7, {"here": a, "there": b})
     with (
-        flooding(lab, a, deed) as flood,
+        flooding(lab, a, deed, spoofed=spoofed) as flood,
         Client(str(a.varpd.socket)) as client,
     ):
         before, seen = memory(a), []
@@ -156,6 +163,6 @@ def test_a_flood_to_unknown_macs_hurts_no_other_overlay(
 def pending(client: Client) -> bool:
     """Return whether the daemon still asks about MACs of the flood."""
     return any(
-        target.state == "pending" and str(target.mac).startswith(FLOODED)
+        target.state == "pending" and str(target.mac).startswith(TO.hex(":"))
         for target in client.targets("bad-0")
     )
