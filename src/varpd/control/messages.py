@@ -25,6 +25,13 @@ JsonValue = int | str | None
 """The value of a property in JSON: numbers are numbers, addresses and texts are texts."""
 
 
+TargetState = Literal["valid", "refreshing", "stale", "blocked", "negative", "pending"]
+"""How it stands with an entry."""
+
+TargetOrigin = Literal["plugin", "administrator", "adopted"]
+"""Who said it; ``adopted``: it was found in the kernel."""
+
+
 class ErrorCode(enum.Enum):
     """What kind of error an answer is about."""
 
@@ -173,7 +180,7 @@ class PropertyInfo(Struct, frozen=True):
     doc: str
 
 
-class TargetInfo(Struct, frozen=True):
+class TargetInfo(Struct, frozen=True, gc=False):
     """One entry of an overlay's table. ``GET /v1/overlays/NAME/targets``."""
 
     overlay: str
@@ -182,8 +189,8 @@ class TargetInfo(Struct, frozen=True):
 
     ip: str | None
     port: int | None
-    state: Literal["valid", "refreshing", "stale", "blocked", "negative", "pending"]
-    origin: Literal["plugin", "administrator", "adopted"]
+    state: TargetState
+    origin: TargetOrigin
     age_s: float | None
 
 
