@@ -12,8 +12,9 @@ from typing import Final
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.settings import KIB, MIB, Limits, Mode, Settings, rate
 from varpd.net.addresses import IpAddress, parse_ip
-from varpd.provider.errors import PropertyInvalid
+from varpd.provider.errors import PropertyInvalid, TargetInvalid
 from varpd.provider.properties import Property, PropertyType, Protection, Range, Value
+from varpd.provider.targets import check_address
 
 Values = Mapping[str, Value]
 """Values of properties by name; a name without a value is not there."""
@@ -211,29 +212,34 @@ def listen_of(values: Values, encapsulation: Encapsulation) -> tuple[IpAddress |
     """Return where this host receives wrapped frames, as far as `values` say.
 
     An IPv4-mapped address (RFC 4291, section 2.5.5.2) is taken as IPv4.
+
+    Raises:
+        PropertyInvalid: no other host could send to the address.
     """
-    address = values.get(f"{encapsulation.name}/listen_ip")
+    name = f"{encapsulation.name}/listen_ip"
+    address = values.get(name)
     port = values.get(f"{encapsulation.name}/listen_port")
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return (
-        address if isinstance(address, IPv4Address | IPv6Address) else None,
-        port if isinstance(port, int) else None,
-    )
+    listen_ip = None
+    if isinstance(address, IPv4Address | IPv6Address):
+        try:
+            listen_ip = check_address(address)
+        except TargetInvalid as exc:
+            raise PropertyInvalid(name, address, str(exc)) from exc
+    return listen_ip, port if isinstance(port, int) else None
 
 
 def local_ips_of(values: Values, encapsulation: Encapsulation) -> frozenset[IpAddress]:
     """Return the further addresses of this host that `values` name.
 
     Raises:
-        PropertyInvalid: one of them is no IP address.
+        PropertyInvalid: one of them is no IP address of one host.
     """
     name = f"{encapsulation.name}/local_ips"
     text = values.get(name)
     if text is None:
         return frozenset()
     try:
-        return frozenset(parse_ip(part.strip()) for part in str(text).split(","))
+        return frozenset(check_address(parse_ip(part.strip())) for part in str(text).split(","))
     except ValueError as exc:
         raise PropertyInvalid(name, text, str(exc)) from exc
 

@@ -247,16 +247,17 @@ def _defaults(content: Mapping[str, object], faults: list[str]) -> Mapping[str, 
         else:
             try:
                 values[name] = load(known[name], value)
-                _check_lists(values, name)
+                _check_addresses(values, name)
             except PropertyInvalid as exc:
                 faults.append(f"{where}: {exc.why} (it is {exc.value!r})")
     return types.MappingProxyType(values)
 
 
-def _check_lists(values: Mapping[str, Value], name: str) -> None:
+def _check_addresses(values: Mapping[str, Value], name: str) -> None:
     """Check what the declaration of a property cannot say."""
     for encapsulation in ENCAPSULATIONS.values():
         if name.startswith(f"{encapsulation.name}/"):
+            catalogue.listen_of({name: values[name]}, encapsulation)
             catalogue.local_ips_of({name: values[name]}, encapsulation)
 
 

@@ -1,6 +1,6 @@
 """varpd's own properties: their order, and what each value does."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
@@ -117,6 +117,21 @@ def test_further_addresses_of_this_host_are_a_list() -> None:
 def test_an_address_in_that_list_that_is_none_is_refused() -> None:
     with pytest.raises(PropertyInvalid, match="vxlan/local_ips"):
         settings(vxlan__local_ips="198.51.100.1,here")
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "169.254.1.1", "::", "::1", "ff02::1"]
+)
+def test_an_address_that_no_other_host_could_send_to_is_refused(address: str) -> None:
+    with pytest.raises(PropertyInvalid, match="not the address of one host") as caught:
+        settings(vxlan__listen_ip=ip_address(address))
+    assert caught.value.name == "vxlan/listen_ip"
+    with pytest.raises(PropertyInvalid, match="vxlan/local_ips"):
+        settings(vxlan__local_ips=f"192.0.2.1,{address}")
+
+
+def test_a_mapped_address_in_the_list_is_taken_as_ipv4() -> None:
+    assert settings(vxlan__local_ips="::ffff:192.0.2.9").local_ips == {IPv4Address("192.0.2.9")}
 
 
 def test_a_mapped_listen_address_is_taken_as_ipv4() -> None:
