@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from varpd.datapath.linux.kernel import Kernel, LinkInfo, Route, Tunnel
+from varpd.datapath.linux.kernel import Kernel, LinkInfo, Tunnel
 from varpd.net.addresses import IpAddress, MacAddress, parse_ip
 from varpd.provider.answers import Target
 
@@ -103,8 +103,8 @@ class FakeKernel(Kernel):
     def delete_loopback(self, address: IpAddress) -> None:
         self._do(f"no loopback {address}")
 
-    def route(self, target: IpAddress, source: IpAddress | None = None) -> Route | None:
-        return Route(local=True, device=1, mtu=None) if target in self.here else None
+    def is_local(self, address: IpAddress) -> bool:
+        return address in self.here
 
     def _do(self, what: str) -> None:
         number = self.refusals.get(what)

@@ -7,8 +7,13 @@ import os
 import socket
 from typing import Final
 
+import structlog
+
 SOCKET_VARIABLE: Final = "NOTIFY_SOCKET"
 """Environment variable with the path of the datagram socket; ``@`` in front: abstract."""
+
+
+_log: Final = structlog.get_logger()
 
 
 class Notifier:
@@ -28,8 +33,15 @@ class Notifier:
 
     @classmethod
     def from_environment(cls) -> "Notifier":
-        """Return the notifier for the service manager that started this process, if one did."""
-        return cls(os.environ.get(SOCKET_VARIABLE) or None)
+        """Return the notifier for the service manager that started this process, if one did.
+
+        An address that we cannot send to, such as one of ``vsock``, is warned of.
+        """
+        try:
+            return cls(os.environ.get(SOCKET_VARIABLE) or None)
+        except ValueError as exc:
+            _log.warning("the service manager is told nothing", why=str(exc))
+            return cls(None)
 
     def ready(self, status: str) -> None:
         """Say that the daemon does its work, and in one line how."""
@@ -46,10 +58,6 @@ class Notifier:
     def stopping(self) -> None:
         """Say that the daemon ends."""
         self._send("STOPPING=1", "STATUS=stopping")
-
-    def status(self, status: str) -> None:
-        """Say in one line how the daemon is."""
-        self._send(f"STATUS={status}")
 
     def _send(self, *lines: str) -> None:
         if self._address is None:

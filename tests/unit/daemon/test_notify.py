@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from varpd.daemon.notify import SOCKET_VARIABLE, Notifier
 
@@ -34,21 +35,24 @@ def test_reloading_carries_the_monotonic_time_in_microseconds(
     assert server.recv(1024) == b"RELOADING=1\nMONOTONIC_USEC=12500000"
 
 
-def test_stopping_and_status_are_said(manager: tuple[socket.socket, str]) -> None:
+def test_stopping_is_said(manager: tuple[socket.socket, str]) -> None:
     server, path = manager
-    notifier = Notifier(path)
-    notifier.stopping()
-    notifier.status("two overlays\ndegraded")
+    Notifier(path).stopping()
     assert server.recv(1024).startswith(b"STOPPING=1\n")
-    assert server.recv(1024) == b"STATUS=two overlays degraded"
+
+
+def test_a_status_is_one_line(manager: tuple[socket.socket, str]) -> None:
+    server, path = manager
+    Notifier(path).ready("two overlays\ndegraded")
+    assert server.recv(1024) == b"READY=1\nSTATUS=two overlays degraded"
 
 
 def test_an_abstract_address_begins_with_an_at_sign() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(f"\0varpd-test-{uuid.uuid4()}")
         server.settimeout(5)
-        Notifier("@" + server.getsockname()[1:].decode()).status("here")
-        assert server.recv(1024) == b"STATUS=here"
+        Notifier("@" + server.getsockname()[1:].decode()).ready("here")
+        assert server.recv(1024) == b"READY=1\nSTATUS=here"
 
 
 def test_without_a_service_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,8 +65,17 @@ def test_the_environment_says_where_the_service_manager_is(
 ) -> None:
     server, path = manager
     monkeypatch.setenv(SOCKET_VARIABLE, path)
-    Notifier.from_environment().status("here")
-    assert server.recv(1024) == b"STATUS=here"
+    Notifier.from_environment().ready("here")
+    assert server.recv(1024) == b"READY=1\nSTATUS=here"
+
+
+def test_an_address_that_cannot_be_used_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SOCKET_VARIABLE, "vsock:2:1234")
+    with capture_logs() as lines:
+        Notifier.from_environment().ready("running")
+    (line,) = lines
+    assert line["log_level"] == "warning"
+    assert "vsock:2:1234" in line["why"]
 
 
 def test_a_service_manager_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:

@@ -70,17 +70,6 @@ class LinkInfo(Struct, frozen=True):
     """Of a vxlan device."""
 
 
-class Route(Struct, frozen=True):
-    """How the kernel sends to an address."""
-
-    local: bool
-    """Whether the address leads to this host."""
-
-    device: int
-    mtu: int | None
-    """What the route itself says, or was told by a router on the way."""
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -216,25 +205,19 @@ class Kernel:
         """Take such an address away; one that is gone is fine."""
         _ignoring(errno.EADDRNOTAVAIL, lambda: self._route.addr("del", **_host_address(address)))
 
-    def route(self, target: IpAddress, source: IpAddress | None = None) -> Route | None:
-        """Return how the kernel sends to `target`, from `source` if given; None: it does not."""
-        which = {} if source is None else {"src": str(source), "src_len": source.max_prefixlen}
-        family = socket.AF_INET if target.version == 4 else socket.AF_INET6
+    def is_local(self, address: IpAddress) -> bool:
+        """Return whether an address leads to this host, as routes without a VRF have it."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         try:
             with _translated():
                 found = self._route.route(
-                    "get", family=family, dst=str(target), dst_len=target.max_prefixlen, **which
+                    "get", family=family, dst=str(address), dst_len=address.max_prefixlen
                 )
         except OSError as error:
             if error.errno in (errno.EPERM, errno.EACCES, errno.ENOBUFS):
                 raise
-            return None
-        metrics = found[0].get_attr("RTA_METRICS")
-        return Route(
-            local=found[0]["type"] == _ROUTE_TYPE_LOCAL,
-            device=found[0].get_attr("RTA_OIF") or 0,
-            mtu=None if metrics is None else metrics.get_attr("RTAX_MTU"),
-        )
+            return False
+        return bool(found[0]["type"] == _ROUTE_TYPE_LOCAL)
 
 
 def link_info(message: Any) -> LinkInfo:

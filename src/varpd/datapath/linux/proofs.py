@@ -35,8 +35,7 @@ def check_listen_address(kernel: Kernel, link: Link) -> None:
     Raises:
         DatapathError: `NO_SUCH_ADDRESS`, or `UNSUPPORTED` if it is in a VRF.
     """
-    route = kernel.route(link.listen_ip)
-    if route is not None and route.local:
+    if kernel.is_local(link.listen_ip):
         return
     links = {item.index: item for item in kernel.links()}
     for address in tables.local_addresses():
