@@ -10,13 +10,21 @@ from ipaddress import IPv4Address
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from msgspec import structs
 
-from support.script import HERE, OVERLAY, mac, packet, settings, target
+from support.script import HERE, OVERLAY, UNLIMITED, mac, packet, settings, target
 from varpd.engine.commands import (
     AskUsage,
     CancelQuestions,
     Install,
+    InstallReplicas,
     RemoveRows,
     Resend,
     StartLookups,
@@ -40,13 +48,29 @@ from varpd.engine.events import (
     TargetSet,
     UsageReported,
 )
-from varpd.provider.answers import Drop, Target
-from varpd.provider.query import Query
+from varpd.engine.settings import Limits
+from varpd.provider.answers import Drop, Replicate, Target
+from varpd.provider.query import REFRESH, Query
 from varpd.targets.entries import TRANSITIONS, State
 
-MACS = st.integers(1, 4).map(mac).map(bytes)
+STATIONS = st.integers(1, 4).map(mac).map(bytes)
+GROUP = bytes.fromhex("01005e000005")
+"""A group for which rows are written."""
+
+ALL_NODES = bytes.fromhex("333300000001")
+"""A group for which rows are never written: each frame is a question of its own."""
+
+MACS = STATIONS | st.sampled_from([GROUP, ALL_NODES])
 HOSTS = st.integers(1, 4)
 ETHERTYPES = st.sampled_from([0x88B5, 0x88B6])
+VLANS = st.sampled_from([None, 5])
+FRAME = len(packet(mac(1), mac(2)))
+"""Bytes of each frame, tagged or not."""
+
+WIDE = UNLIMITED
+NARROW = structs.replace(UNLIMITED, waiting_mac=3 * FRAME, waiting=5 * FRAME, targets=3, lookups=3)
+"""Bounds so small that each of them is met."""
+
 TIMEOUT = 5.0
 TTL = 60.0
 
@@ -66,16 +90,19 @@ class Model:
     """What an onlooker knows."""
 
     lookups: dict[bytes, list[Asked]] = field(default_factory=dict)
-    rows: dict[bytes, Target] = field(default_factory=dict)
-    newest: dict[bytes, Target | None] = field(default_factory=dict)
-    """The last word about a MAC: a target, or None for a word that leaves it without one."""
+    rows: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
+    newest: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
+    """The last word about a MAC: its targets, none for a word that leaves it without one."""
 
     pinned: dict[bytes, Target | None] = field(default_factory=dict)
     """The administrator's words."""
 
     punted: int = 0
-    sent: list[bytes] = field(default_factory=list)
+    sent: list[tuple[bytes, Target]] = field(default_factory=list)
     local: frozenset[IPv4Address] = frozenset({HERE})
+
+    def remote(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        return tuple(one for one in targets if one.ip not in self.local)
 
 
 class EntryLife(RuleBasedStateMachine):
@@ -91,18 +118,29 @@ class EntryLife(RuleBasedStateMachine):
         self.speaks = ""
         self.has_spoken = False
         self.later: deque[Event] = deque()
+        self.limits = WIDE
+
+    @initialize(limits=st.sampled_from([WIDE, NARROW]))
+    def the_overlay_is_made(self, limits: Limits) -> None:
+        self.limits = limits
         self.tell(LocalAddressesChanged(frozenset({HERE})))
-        self.tell(OverlayAdded(OVERLAY, settings(ttl=TTL)))
+        self.tell(OverlayAdded(OVERLAY, settings(ttl=TTL, limits=limits)))
         self.tell(InstanceStarted(OVERLAY))
 
     # -- what happens --------------------------------------------------------------------------
 
-    @rule(macs=st.lists(MACS, min_size=1, max_size=6), ethertype=ETHERTYPES)
-    def frames_are_punted(self, macs: list[bytes], ethertype: int) -> None:
+    @rule(macs=st.lists(MACS, min_size=1, max_size=6), ethertype=ETHERTYPES, vlan=VLANS)
+    def frames_are_punted(self, macs: list[bytes], ethertype: int, vlan: int | None) -> None:
         packets = []
         for dst in macs:
             self.serial += 1
-            packets.append(packet(dst, mac(99), self.serial.to_bytes(8, "big"), ethertype))
+            payload = self.serial.to_bytes(8, "big")
+            if vlan is None:
+                frame = packet(dst, mac(99), payload, ethertype)
+            else:
+                tag = vlan.to_bytes(2, "big") + ethertype.to_bytes(2, "big")
+                frame = packet(dst, mac(99), tag + payload, 0x8100)
+            packets.append(frame)
         self.model.punted += len(packets)
         self.has_spoken = False
         self.tell(FramesPunted(OVERLAY, packets))
@@ -120,6 +158,14 @@ class EntryLife(RuleBasedStateMachine):
         self.tell(LookupsAnswered(OVERLAY, [asked.query], [Drop(hold)]))
 
     @precondition(lambda self: self.outstanding())
+    @rule(data=st.data(), hosts=st.lists(HOSTS, unique=True, max_size=3))
+    def the_plugin_replicates(self, data: st.DataObject, hosts: list[int]) -> None:
+        asked = self.pick(data)
+        if asked.query.cause is not REFRESH:
+            answer = Replicate.to(*map(target, hosts))
+            self.tell(LookupsAnswered(OVERLAY, [asked.query], [answer]))
+
+    @precondition(lambda self: self.outstanding())
     @rule(data=st.data())
     def the_plugin_fails(self, data: st.DataObject) -> None:
         asked = self.pick(data)
@@ -131,16 +177,16 @@ class EntryLife(RuleBasedStateMachine):
         self.quick = host
         self.speaks = speaks
 
-    @rule(dst=MACS, host=HOSTS)
+    @rule(dst=STATIONS, host=HOSTS)
     def the_plugin_sets_a_target(self, dst: bytes, host: int) -> None:
         self.supersede(dst)
-        self.model.newest[dst] = target(host)
+        self.model.newest[dst] = (target(host),)
         self.tell(TargetSet(OVERLAY, dst, target(host)))
 
     @rule(dst=MACS)
     def the_plugin_invalidates(self, dst: bytes) -> None:
         self.supersede(dst)
-        self.model.newest[dst] = None
+        self.model.newest[dst] = ()
         self.tell(Invalidated(OVERLAY, dst))
 
     @rule()
@@ -148,10 +194,10 @@ class EntryLife(RuleBasedStateMachine):
         for dst in list(self.model.newest) + list(self.model.lookups):
             if dst not in self.model.pinned:
                 self.supersede(dst)
-                self.model.newest[dst] = None
+                self.model.newest[dst] = ()
         self.tell(TableFlushed(OVERLAY))
 
-    @rule(dst=MACS, host=st.none() | HOSTS)
+    @rule(dst=STATIONS, host=st.none() | HOSTS)
     def the_administrator_sets_an_entry(self, dst: bytes, host: int | None) -> None:
         self.supersede(dst, by_administrator=True)
         self.model.pinned[dst] = None if host is None else target(host)
@@ -161,17 +207,18 @@ class EntryLife(RuleBasedStateMachine):
     def the_administrator_deletes_an_entry(self, dst: bytes) -> None:
         self.supersede(dst, by_administrator=True)
         self.model.pinned.pop(dst, None)
-        self.model.newest[dst] = None
+        self.model.newest[dst] = ()
         self.tell(EntryDeleted(OVERLAY, dst))
 
     @rule(hosts=st.sets(HOSTS))
     def local_addresses_change(self, hosts: set[int]) -> None:
         addresses = frozenset(IPv4Address(f"192.0.2.{host}") for host in hosts)
-        became_local = addresses - self.model.local
+        views = self.engine.entries(OVERLAY)
+        before = {view.mac for view in views if self.model.remote(view.targets)}
         self.model.local = addresses
-        for dst, known in self.model.newest.items():
-            if known is not None and known.ip in became_local:
-                self.supersede(dst)
+        for view in views:
+            if view.mac in before and not self.model.remote(view.targets):
+                self.supersede(view.mac)
         self.tell(LocalAddressesChanged(frozenset(addresses)))
 
     @rule(seconds=st.sampled_from([0.1, 0.9, 1.1, 4.9, 5.1, 31.0, 60.0]))
@@ -198,33 +245,40 @@ class EntryLife(RuleBasedStateMachine):
     def frames_are_neither_lost_nor_doubled(self) -> None:
         counters = self.engine.counters(OVERLAY)
         dropped = sum(n for name, n in counters.items() if name.startswith("dropped."))
-        sent = counters.get("resent", 0)
-        assert len(self.model.sent) == sent
+        sent = counters.get("resent", 0) + counters.get("replicated", 0)
+        assert len({frame for frame, _ in self.model.sent}) == sent
         assert len(set(self.model.sent)) == len(self.model.sent)
         waiting = self.engine.waiting(OVERLAY)
-        size = len(packet(mac(1), mac(2)))
-        assert waiting % size == 0
-        assert self.model.punted == sent + dropped + waiting // size
+        assert waiting % FRAME == 0
+        assert self.model.punted == sent + dropped + waiting // FRAME
+
+    @invariant()
+    def no_bound_is_passed_and_all_that_was_taken_is_given_back(self) -> None:
+        assert self.engine.waiting(OVERLAY) <= self.limits.waiting
+        assert self.engine.in_progress(OVERLAY) == len(self.outstanding())
+        assert len(self.outstanding()) <= self.limits.lookups
 
     @invariant()
     def rows_are_where_the_newest_word_says(self) -> None:
         for dst, row in self.model.rows.items():
-            if dst in self.model.pinned:
-                assert row == self.model.pinned[dst]
+            said = self.model.pinned.get(dst)
+            if dst not in self.model.pinned:
+                assert row == self.model.remote(self.model.newest[dst])
             else:
-                assert row == self.model.newest.get(dst)
-            assert row.ip not in self.model.local
+                assert said is not None
+                assert row == (said,)
+            assert row == self.model.remote(row)
+            assert dst != ALL_NODES
 
     @invariant()
     def what_is_known_has_rows(self) -> None:
         for view in self.engine.entries(OVERLAY):
-            known = view.targets[0] if view.targets else None
-            remote = known is not None and known.ip not in self.model.local
-            assert self.model.rows.get(view.mac) == (known if remote else None)
+            assert self.model.rows.get(view.mac, ()) == self.model.remote(view.targets)
 
     @invariant()
     def remotes_are_the_targets_of_rows(self) -> None:
-        assert self.engine.remotes(OVERLAY) == set(self.model.rows.values())
+        rows = {one for targets in self.model.rows.values() for one in targets}
+        assert self.engine.remotes(OVERLAY) == rows
 
     @invariant()
     def the_administrator_is_above_all(self) -> None:
@@ -235,8 +289,8 @@ class EntryLife(RuleBasedStateMachine):
 
     @invariant()
     def one_lookup_at_a_time_for_a_mac(self) -> None:
-        for asked in self.model.lookups.values():
-            assert sum(not one.superseded for one in asked) <= 1
+        for dst, asked in self.model.lookups.items():
+            assert dst == ALL_NODES or sum(not one.superseded for one in asked) <= 1
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -265,9 +319,10 @@ class EntryLife(RuleBasedStateMachine):
             # What the plugin says inside its operation counts before that operation's answer.
             self.has_spoken = True
             dst = queries[-1].key
-            found = target(1 + self.serial % 4) if self.speaks == "set" else None
+            sets = self.speaks == "set" and not dst[0] & 1
+            found = target(1 + self.serial % 4) if sets else None
             self.supersede(dst)
-            self.model.newest[dst] = found
+            self.model.newest[dst] = () if found is None else (found,)
             self.later.append(
                 Invalidated(OVERLAY, dst) if found is None else TargetSet(OVERLAY, dst, found)
             )
@@ -290,16 +345,18 @@ class EntryLife(RuleBasedStateMachine):
             for asked in self.outstanding():
                 if (
                     asked.query is query
-                    and isinstance(answer, Target | Drop)
+                    and isinstance(answer, Target | Replicate | Drop)
                     and self.finish(asked)
                 ):
-                    found = answer if isinstance(answer, Target) else None
-                    self.model.newest[query.key] = found
+                    self.model.newest[query.key] = installed(query.key, answer)
 
     def carry_out(self, event: Event) -> None:
         before = self.views()
         commands = self.engine.handle(event, self.now)
         self.check_moves(before)
+        # Here, since what is evicted for being too much is gone a moment later.
+        taken = sum(max(1, len(view.targets)) for view in self.engine.entries(OVERLAY))
+        assert taken <= self.limits.targets + len(self.model.pinned)
         for command in commands:
             match command:
                 case StartLookups():
@@ -309,17 +366,20 @@ class EntryLife(RuleBasedStateMachine):
                     self.later.append(self.first_answers(command.queries))
                 case Install():
                     for dst in command.macs:
-                        self.model.rows[dst] = command.target
-                    self.model.sent += command.packets
+                        self.model.rows[dst] = (command.target,)
+                    self.sent(command)
+                case InstallReplicas(mac=dst, targets=targets):
+                    self.model.rows.pop(dst, None)
+                    if targets:
+                        self.model.rows[dst] = targets
                 case RemoveRows():
                     for dst in command.macs:
                         self.model.rows.pop(dst, None)
                 case Resend():
-                    self.model.sent += command.packets
+                    self.sent(command)
                 case AskUsage():
                     # Rows with an odd last byte are in use.
                     idle = [0.0 if dst[5] & 1 else 100.0 for dst in command.macs]
-                    self.expect_expiry(command.macs)
                     self.later.append(UsageReported(OVERLAY, command.macs, list(idle)))
                 case CancelQuestions():
                     for question in command.questions:
@@ -332,13 +392,8 @@ class EntryLife(RuleBasedStateMachine):
                 case _:
                     pass
 
-    def expect_expiry(self, macs: list[bytes]) -> None:
-        """Let the model forget what the engine may let go at the end of its ttl."""
-        for dst in macs:
-            if not dst[5] & 1 and dst not in self.model.pinned:
-                views = {view.mac: view for view in self.engine.entries(OVERLAY)}
-                if dst in views and views[dst].targets:
-                    self.model.newest[dst] = views[dst].targets[0]
+    def sent(self, command: Install | Resend) -> None:
+        self.model.sent += [(frame, command.target) for frame in command.packets]
 
     def views(self) -> dict[bytes, State]:
         return {
@@ -351,6 +406,17 @@ class EntryLife(RuleBasedStateMachine):
         for dst in before.keys() | after.keys():
             old, new = before.get(dst), after.get(dst)
             assert old == new or new in TRANSITIONS[old], f"{old} to {new}"
+
+
+def installed(dst: bytes, answer: Target | Replicate | Drop) -> tuple[Target, ...]:
+    """Return the targets that an answer leaves a MAC with."""
+    match answer:
+        case Target():
+            return (answer,)
+        case Replicate() if dst[0] & 1:
+            return answer.targets
+        case _:
+            return ()
 
 
 TestEntryLife = EntryLife.TestCase
