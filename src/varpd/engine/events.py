@@ -65,7 +65,10 @@ class InstanceStarted(Struct, frozen=True):
 
 
 class InstanceStopped(Struct, frozen=True):
-    """The overlay's instance answers no more; its outstanding questions are dropped."""
+    """The overlay's instance answers no more; its outstanding questions are dropped.
+
+    Each of them has `Failed` as its answer, which comes soon.
+    """
 
     overlay: str
 

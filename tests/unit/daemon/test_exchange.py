@@ -13,7 +13,7 @@ from support.probes import ONE, TWO, VXLAN, WEB, WEB_IP, GoodProbe
 from support.waiting import until
 from varpd.daemon.calls import Caller
 from varpd.daemon.exchange import Exchange
-from varpd.daemon.guard import Guard
+from varpd.daemon.guard import STOPPED, Guard
 from varpd.daemon.mailbox import SLICE, Mailbox, PanicSaid
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
@@ -149,3 +149,25 @@ async def test_a_panic_is_told_within_the_question_and_when_it_is_delivered() ->
     bench.ask(query(WEB))
     assert bench.owner.panics == [PanicSaid("enough", "")]
     await until(lambda: len(bench.owner.panics) == 2)
+
+
+async def test_what_is_outstanding_at_the_stop_is_answered_by_one_event() -> None:
+    bench = Bench(lambda _: Future())
+    questions = [query(WEB), query(WEB)]
+    bench.ask(*questions)
+    (told,) = bench.exchange.stop()
+    assert isinstance(told, LookupsAnswered)
+    assert told.queries == questions
+    assert told.answers == [STOPPED, STOPPED]
+    assert bench.exchange.stop() == []
+
+
+async def test_macs_of_which_something_is_said_are_noted_for_who_wants_it() -> None:
+    bench = Bench(lambda _: ONE)
+    bench.mailbox.put_pair(WEB, None)
+    with bench.exchange.noting() as noted, bench.exchange.noting() as other:
+        await asyncio.sleep(0)
+        assert noted == other == {WEB}
+    bench.mailbox.put_pair(bytes(6), ONE)
+    await asyncio.sleep(0)
+    assert noted == {WEB}

@@ -89,6 +89,21 @@ async def test_nothing_is_asked_that_is_not_defined_or_after_stop() -> None:
     assert bench.ask(query(WEB)) == [STOPPED]
 
 
+async def test_what_is_outstanding_at_the_stop_is_named_once_and_answered_no_more() -> None:
+    async def lookup(_: Any) -> object:
+        await asyncio.Event().wait()
+        return ONE
+
+    bench = Bench(lookup)
+    first, second = query(WEB), query(WEB)
+    bench.ask(first, second)
+    bench.guard.cancel([first])
+    assert bench.guard.stop() == [(Operation.LOOKUP, first), (Operation.LOOKUP, second)]
+    assert bench.guard.stop() == []
+    await bench.tasks.end()
+    assert bench.settled == []
+
+
 async def test_answers_that_come_later_are_judged_like_others() -> None:
     async def lookup(question: Any) -> object:
         await asyncio.sleep(0)
