@@ -12,8 +12,11 @@ from typing import Final
 MAX_THREADS: Final = 8
 """Threads of an instance; one that is stuck costs the others nothing but its place."""
 
-MAX_WAITING: Final = 4_096
-"""Jobs that wait for a thread: as many as there may be questions in progress."""
+MAX_WAITING: Final = 131_072
+"""Jobs that wait for a thread: twice as many as `max_lookups` lets questions be in progress.
+
+So whatever frames bring finds a place, and a `save` or `set_property` besides.
+"""
 
 
 class Workers:
