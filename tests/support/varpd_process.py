@@ -1,6 +1,7 @@
 """A real daemon in a network namespace, and the commands that administer it."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,10 @@ class VarpdProcess:
         self.log_file = directory / "log"
         self.wrapper: list[str] = []
         """A command that starts the daemon, such as `setpriv`; none unless set."""
+        self.environment: dict[str, str] = {}
+        """Variables that the daemon gets beside ours."""
+        self.descriptors: tuple[int, ...] = ()
+        """Open files that the daemon's command gets, under the numbers that they have here."""
         self.process: subprocess.Popen[bytes] | None = None
         self.plugins.mkdir(parents=True, mode=0o755)
         self.config.write_text(config, encoding="utf-8")
@@ -74,6 +79,8 @@ class VarpdProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **self.environment},
+                pass_fds=self.descriptors,
             )
         if wait:
             self.wait_until_ready()

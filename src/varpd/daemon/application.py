@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.datapath.base import Datapath, Sink
+from varpd.datapath.linux.keeping import Keeper
 from varpd.engine.engine import Engine
 from varpd.provider.properties import Property
 
@@ -35,15 +37,18 @@ _log: Final = structlog.get_logger()
 DatapathMaker = Callable[[Sink], Datapath]
 
 
-def datapath_maker(section: config.Daemon) -> DatapathMaker:
-    """Return what makes the configured datapath; only that one is imported."""
+def datapath_maker(section: config.Daemon, keeper: Keeper | None = None) -> DatapathMaker:
+    """Return what makes the configured datapath; only that one is imported.
+
+    `keeper` keeps its punt sockets for the next daemon; nobody does unless given.
+    """
     if section.datapath == "memory":
         from varpd.datapath.memory import MemoryDatapath, MemoryUnderlay
 
         return lambda sink: MemoryDatapath(sink, MemoryUnderlay(), section.memory_addresses)
     from varpd.datapath.linux.datapath import LinuxDatapath
 
-    return LinuxDatapath
+    return partial(LinuxDatapath, keeper=keeper)
 
 
 class Application:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import faulthandler
 import os
 import resource
 import signal
@@ -19,10 +20,12 @@ from varpd.control.access import group_id
 from varpd.control.listener import Listener, ListenError, listen
 from varpd.daemon import config as configuration
 from varpd.daemon import loader, lock, log
-from varpd.daemon.application import Application
+from varpd.daemon.application import Application, datapath_maker
+from varpd.daemon.heartbeat import Heartbeat, interval_from_environment
 from varpd.daemon.loader import DEFAULT_DIRECTORY, Registry
 from varpd.daemon.notify import Notifier
 from varpd.daemon.service import VERSION
+from varpd.daemon.sockets import KeptSockets
 from varpd.datapath.base import DatapathError
 
 START_ERRORS: Final = (configuration.ConfigError, lock.Locked, ListenError, DatapathError, OSError)
@@ -124,19 +127,22 @@ def run(options: Options) -> int:
     """
     import uvloop  # only here, so that --help and --version are quick
 
-    settings = options.read()
-    daemon = settings.daemon
-    log.set_up(daemon.log_level, daemon.log_format)
+    # A service manager that takes the daemon for dead aborts it; the log shall say where it was.
+    faulthandler.enable()
     notifier = Notifier.from_environment()
-    raise_file_limit()
     with contextlib.ExitStack() as held:
+        kept = held.enter_context(contextlib.closing(KeptSockets.from_environment(notifier)))
+        settings = options.read()
+        daemon = settings.daemon
+        log.set_up(daemon.log_level, daemon.log_format)
+        raise_file_limit()
         held.enter_context(lock.directory(daemon.state_dir))
         if daemon.datapath != "memory":  # which touches nothing of the network namespace
             held.enter_context(lock.namespace())
         listener = held.enter_context(listen(daemon.socket, group_id(settings.access.group)))
         registry = load_plugins(daemon.plugin_dirs)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(Life(options, settings, registry, notifier).run(listener))
+            return runner.run(Life(options, settings, registry, notifier, kept).run(listener))
 
 
 def load_plugins(directories: Sequence[Path]) -> Registry:
@@ -165,12 +171,15 @@ class Life:
         settings: configuration.Config,
         registry: Registry,
         notifier: Notifier,
+        kept: KeptSockets,
     ) -> None:
-        """Take what the daemon is to be."""
+        """Take what the daemon is to be, and the service manager's part in it."""
         self._options = options
         self._settings = settings
         self._registry = registry
         self._notifier = notifier
+        self._kept = kept
+        self._heartbeat = Heartbeat(notifier, interval_from_environment())
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=16)
 
     async def run(self, listener: Listener) -> int:
@@ -182,7 +191,9 @@ class Life:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
-        application = Application(self._settings, self._registry)
+        make_datapath = datapath_maker(self._settings.daemon, self._kept)
+        application = Application(self._settings, self._registry, make_datapath)
+        self._heartbeat.start()
         await application.start(listener.socket)
         _log.info("varpd runs", version=VERSION, process=os.getpid(), socket=str(listener.path))
         self._notifier.ready("running")
@@ -195,6 +206,7 @@ class Life:
             finished = ending.done()
             ending.cancel()
             hurry.cancel()
+        self._heartbeat.stop()
         _log.info("varpd ends" if finished else "varpd ends at once; links may be left")
         return 0 if finished else 1
 

@@ -1,14 +1,17 @@
 """The messages to the service manager, with a real datagram socket in its place."""
 
+import os
 import socket
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from varpd.daemon.notify import SOCKET_VARIABLE, Notifier
+from varpd.daemon import notify
+from varpd.daemon.notify import PATIENCE, SOCKET_VARIABLE, Notifier
 
 
 @pytest.fixture
@@ -86,3 +89,42 @@ def test_a_service_manager_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:
 def test_an_address_that_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=SOCKET_VARIABLE):
         Notifier(address)
+
+
+def test_a_socket_is_handed_over_to_be_kept_under_a_name(
+    manager: tuple[socket.socket, str],
+) -> None:
+    server, path = manager
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as punt:
+        punt.bind(("127.0.0.1", 0))
+        Notifier(path).keep("blue", punt)
+        message, (descriptor,), *_ = socket.recv_fds(server, 1024, 4)
+        with socket.socket(fileno=descriptor) as copy:
+            assert copy.getsockname() == punt.getsockname()
+    assert message == b"FDSTORE=1\nFDNAME=blue\nFDPOLL=0"
+
+
+def test_forgetting_waits_until_the_manager_has_done_it(
+    manager: tuple[socket.socket, str],
+) -> None:
+    server, path = manager
+    with ThreadPoolExecutor(1) as executor:
+        done = executor.submit(Notifier(path).forget, "blue")
+        assert server.recv(1024) == b"FDSTOREREMOVE=1\nFDNAME=blue"
+        message, (barrier,), *_ = socket.recv_fds(server, 1024, 4)
+        assert message == b"BARRIER=1"
+        assert not done.done()
+        os.close(barrier)
+        done.result(PATIENCE)
+
+
+def test_a_manager_that_never_answers_is_not_waited_for_for_ever(
+    manager: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "PATIENCE", 0.01)
+    Notifier(manager[1]).forget("blue")
+
+
+def test_nobody_is_asked_to_forget_where_there_is_no_manager(tmp_path: Path) -> None:
+    Notifier(None).forget("blue")
+    Notifier(str(tmp_path / "gone")).forget("blue")

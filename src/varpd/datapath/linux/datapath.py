@@ -17,6 +17,7 @@ from msgspec import Struct
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Link, LinkState, Row, Sink
 from varpd.datapath.encapsulation import ENCAPSULATIONS, VXLAN
 from varpd.datapath.linux import buffers, links, opening, path_mtu, refusals, tables
+from varpd.datapath.linux.keeping import Keeper, NoKeeper
 from varpd.datapath.linux.kernel import Kernel
 from varpd.datapath.linux.monitor import Monitor
 from varpd.datapath.linux.opening import Made
@@ -54,9 +55,13 @@ class OpenOverlay(Struct, eq=False):
 class LinuxDatapath:
     """`varpd.datapath.base.Datapath` by the Linux kernel, for this network namespace."""
 
-    def __init__(self, sink: Sink) -> None:
-        """`sink` is called from the event loop, never from inside `apply`."""
+    def __init__(self, sink: Sink, keeper: Keeper | None = None) -> None:
+        """`sink` is called from the event loop, never from inside `apply`.
+
+        `keeper` keeps the punt sockets for the next daemon; nobody does unless given.
+        """
         self._sink = sink
+        self._keeper = keeper or NoKeeper()
         self._overlays: dict[str, OpenOverlay] = {}
         # What keeps two changes of one overlay apart; each is kept while somebody uses it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -114,6 +119,7 @@ class LinuxDatapath:
             if old is None or old.link != link:
                 if old is not None:
                     await self._let_go(link.name)
+                    await self._threads.request(_forget, self._keeper, link.name)
                 undo = ExitStack()
                 try:
                     await self._make(link, undo)
@@ -131,6 +137,7 @@ class LinuxDatapath:
         async with self._locks.setdefault(overlay, asyncio.Lock()):
             found = self._overlays.get(overlay)
             await self._let_go(overlay)
+            await self._threads.request(_forget, self._keeper, overlay)
             _, device = await self._threads.request(links.find, overlay)
             if device is not None:
                 await self._threads.empty(device.index)
@@ -217,7 +224,7 @@ class LinuxDatapath:
     async def _make(self, link: Link, undo: ExitStack) -> None:
         loop = asyncio.get_running_loop()
         made = await self._threads.request(
-            opening.make, link, partial(_deliver, self._sink, link.name), undo
+            opening.make, link, partial(_deliver, self._sink, link.name), self._keeper, undo
         )
         if made.pair.adopted:
             await self._threads.empty(made.pair.device)
@@ -299,6 +306,11 @@ def _deliver(sink: Sink, overlay: str, packets: list[bytes]) -> None:
 def _inject(sender: Sender, frames: list[bytes]) -> None:
     for frame in frames:
         sender.inject(frame)
+
+
+def _forget(_: Kernel, keeper: Keeper, overlay: str) -> None:
+    """Have nobody keep an overlay's punt socket, so that its port is free."""
+    keeper.forget(overlay)
 
 
 def _nothing(kernel: Kernel) -> None:

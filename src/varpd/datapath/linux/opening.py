@@ -9,6 +9,7 @@ from msgspec import Struct
 from varpd.datapath.base import Link
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.datapath.linux import links, names, proofs, refusals
+from varpd.datapath.linux.keeping import Keeper
 from varpd.datapath.linux.kernel import LOOPBACK, Kernel
 from varpd.datapath.linux.links import Pair
 from varpd.datapath.linux.punt import PuntSocket
@@ -28,12 +29,16 @@ class Made(Struct):
 
 
 def make(
-    kernel: Kernel, link: Link, deliver: Callable[[list[bytes]], None], undo: ExitStack
+    kernel: Kernel,
+    link: Link,
+    deliver: Callable[[list[bytes]], None],
+    keeper: Keeper,
+    undo: ExitStack,
 ) -> Made:
     """Make the links of an overlay, or take them over, and prove that they work.
 
     What is made is put on `undo`, which has to run in the kernel's thread too. `deliver` takes the
-    frames of the punt socket.
+    frames of the punt socket, which `keeper` keeps, or had kept.
 
     Raises:
         DatapathError: it cannot be made.
@@ -44,7 +49,7 @@ def make(
         punt, default = None, link.default
         if link.mode is Mode.DYNAMIC:
             # Before there is any link: a frame that is punted finds somebody who listens.
-            punt = _open_punt_path(kernel, link, deliver, undo)
+            punt = _open_punt_path(kernel, link, deliver, keeper, undo)
             default = Target(ip=names.punt_address(link), port=names.PUNT_PORT)
         return Made(links.make(kernel, link, default, undo), punt, default)
     except OSError as error:
@@ -52,7 +57,11 @@ def make(
 
 
 def _open_punt_path(
-    kernel: Kernel, link: Link, deliver: Callable[[list[bytes]], None], undo: ExitStack
+    kernel: Kernel,
+    link: Link,
+    deliver: Callable[[list[bytes]], None],
+    keeper: Keeper,
+    undo: ExitStack,
 ) -> PuntSocket:
     address = names.punt_address(link)
     loopback = kernel.link_at(LOOPBACK)
@@ -61,9 +70,12 @@ def _open_punt_path(
     if address.version != 4 and kernel.add_loopback(address):
         undo.callback(kernel.delete_loopback, address)
     encapsulation = ENCAPSULATIONS[link.encapsulation]
+    kept = keeper.take(link.name, address, names.PUNT_PORT)
+    # A copy elsewhere would keep the port, and the next try could not have it.
+    undo.callback(keeper.forget, link.name)
     try:
         punt = PuntSocket(
-            address, names.PUNT_PORT, link.vnetid, encapsulation, link.listen_ip, deliver
+            address, names.PUNT_PORT, link.vnetid, encapsulation, link.listen_ip, deliver, kept
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -72,7 +84,8 @@ def _open_punt_path(
             raise refusals.no_loopback(link, address) from error
         raise
     undo.callback(punt.close)
-    proofs.prove_punt_path(punt.socket, address, link)
+    punt.wait(proofs.prove_punt_path(punt.socket, address, link))
+    keeper.keep(link.name, punt.socket)
     return punt
 
 

@@ -21,6 +21,9 @@ PATIENCE: Final = 1.0
 INTERVAL: Final = 0.1
 """Seconds after which another is sent, because the first may have met a full buffer."""
 
+OTHERS: Final = 4096
+"""Datagrams that are not forgotten while waiting for the own one: what a buffer holds."""
+
 _TOKEN_SIZE: Final = 8
 _RECEIVE_SIZE: Final = 1 << 16
 _VRF: Final = "vrf"
@@ -48,10 +51,11 @@ def check_listen_address(kernel: Kernel, link: Link) -> None:
     raise refusals.no_such_address(link)
 
 
-def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> None:
+def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list[bytes]:
     """Send a datagram the way that punted frames go, and wait until it has come to `punt`.
 
-    What else has come to `punt` by then is thrown away.
+    Returns:
+        What else has come to `punt` by then, at most `OTHERS` datagrams.
 
     Raises:
         DatapathError: `PUNT_PATH_CLOSED`.
@@ -61,6 +65,7 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> None
     family = socket.AF_INET if link.listen_ip.version == 4 else socket.AF_INET6
     deadline = time.monotonic() + PATIENCE
     why = ""
+    others: list[bytes] = []
     timeout = punt.gettimeout()
     try:
         with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
@@ -71,8 +76,8 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> None
                 except OSError as error:
                     # A firewall on the way out says so; one on the way in says nothing.
                     why = error.strerror or str(error)
-                if _arrived(punt, datagram):
-                    return
+                if _arrived(punt, datagram, others):
+                    return others
     except OSError as error:
         why = error.strerror or errno.errorcode.get(error.errno or 0, "")
     finally:
@@ -80,14 +85,17 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> None
     raise refusals.punt_path_closed(link, address, why)
 
 
-def _arrived(punt: socket.socket, datagram: bytes) -> bool:
-    """Whether `datagram` comes before it is time to send another."""
+def _arrived(punt: socket.socket, datagram: bytes, others: list[bytes]) -> bool:
+    """Whether `datagram` comes before it is time to send another; what else comes is `others`."""
     deadline = time.monotonic() + INTERVAL
     while (left := deadline - time.monotonic()) > 0:
         punt.settimeout(left)
         try:
-            if punt.recv(_RECEIVE_SIZE) == datagram:
+            received = punt.recv(_RECEIVE_SIZE)
+            if received == datagram:
                 return True
+            if len(others) < OTHERS:
+                others.append(received)
         except TimeoutError:
             return False
     return False

@@ -12,7 +12,8 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from varpd.datapath.encapsulation import Encapsulation
@@ -27,6 +28,10 @@ RECEIVE_SIZE: Final = 9216
 
 STALE: Final = 1.0
 """Seconds after which a frame that was waiting when varpd came is of no use to its sender."""
+
+WAITING: Final = 16384
+"""Frames that are taken in before reading begins: more than the largest buffer holds, and a bound
+where they come faster than they are taken."""
 
 # Numbers that Python's socket module does not have (linux/udp.h, asm-generic/socket.h).
 _SO_RCVBUFFORCE: Final = 33
@@ -54,14 +59,9 @@ def bind_punt_socket(
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     punt = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
-        punt.setblocking(False)
-        filters.attach(punt, filters.punt_filter(listen_ip, header, RECEIVE_SIZE))
-        punt.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        punt.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         if family == socket.AF_INET6:
-            # A tunnel device may be told to send no checksums over IPv6.
-            punt.setsockopt(socket.IPPROTO_UDP, _UDP_NO_CHECK6_RX, 1)
             punt.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        prepare(punt, header, listen_ip)
         punt.bind((str(address), port))
     except BaseException:
         punt.close()
@@ -80,6 +80,21 @@ def is_bound(address: IpAddress, port: int) -> bool:
     return False
 
 
+def prepare(punt: socket.socket, header: bytes, listen_ip: IpAddress) -> None:
+    """Make a socket take frames with `header` in front, sent from `listen_ip`, and nothing else.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    punt.setblocking(False)
+    filters.attach(punt, filters.punt_filter(listen_ip, header, RECEIVE_SIZE))
+    punt.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    punt.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+    if punt.family == socket.AF_INET6:
+        # A tunnel device may be told to send no checksums over IPv6.
+        punt.setsockopt(socket.IPPROTO_UDP, _UDP_NO_CHECK6_RX, 1)
+
+
 class PuntSocket:
     """The punt socket of one overlay.
 
@@ -95,10 +110,15 @@ class PuntSocket:
         encapsulation: Encapsulation,
         listen_ip: IpAddress,
         deliver: Callable[[list[bytes]], None],
+        kept: socket.socket | None = None,
     ) -> None:
-        """`deliver` takes the frames of a turn, each with the header in front."""
+        """`deliver` takes the frames of a turn, each with the header in front.
+
+        `kept` is a socket that already has that address and port; frames may wait in it.
+        """
         header = encapsulation.pack_header(vnetid)
-        self.socket = bind_punt_socket(address, port, header, listen_ip)
+        self.waiting: list[bytes] = []
+        """Frames that came before reading began; they are delivered before all others."""
         self.received = 0
         """Frames delivered."""
         self.turns = 0
@@ -106,12 +126,25 @@ class PuntSocket:
         self.stale = 0
         """Frames dropped because they were older than `STALE` when reading began."""
         self.lost = 0
-        """Datagrams that the kernel dropped: no room in the buffer, or not from our device."""
+        """Datagrams that the kernel dropped: no room in the buffer, or not from our device.
+
+        With a kept socket this begins with those of its whole life so far.
+        """
         self.delay = 0.0
         """Seconds that the first frame of the last turn had waited."""
         self._deliver = deliver
         self._fresh = False
         self._drops = 0
+        if kept is None:
+            self.socket = bind_punt_socket(address, port, header, listen_ip)
+        else:
+            self.socket = kept
+            try:
+                prepare(kept, header, listen_ip)
+                self._take_in(header)
+            except BaseException:
+                kept.close()
+                raise
 
     def fileno(self) -> int:
         """Return what the event loop waits for."""
@@ -134,24 +167,44 @@ class PuntSocket:
 
         A full turn means that there may be more.
         """
+        if self.waiting:
+            waited, self.waiting = self.waiting[:budget], self.waiting[budget:]
+            return self._deliver_turn(waited)
         recv = self.socket.recv
         packets: list[bytes] = []
         try:
-            first = self._read_first()
-            packets.append(first)
+            packets.append(self._read_first())
             for _ in range(budget - 1):
                 packets.append(recv(RECEIVE_SIZE))  # noqa: PERF401 - the loop ends by an exception
         except BlockingIOError:
             pass
+        return self._deliver_turn(packets)
+
+    def wait(self, packets: Sequence[bytes]) -> None:
+        """Have frames that somebody else read delivered before those that are still to come."""
+        self.waiting += packets[: WAITING - len(self.waiting)]
+
+    def close(self) -> None:
+        """Give the port back."""
+        self.socket.close()
+
+    def _deliver_turn(self, packets: list[bytes]) -> int:
         if packets:
             self.turns += 1
             self.received += len(packets)
             self._deliver(packets)
         return len(packets)
 
-    def close(self) -> None:
-        """Give the port back."""
-        self.socket.close()
+    def _take_in(self, header: bytes) -> None:
+        """Read what waits in a kept socket, so that there is room for what comes now.
+
+        Its filter may have been another one until now, so the frames are looked at.
+        """
+        with suppress(BlockingIOError):
+            for _ in range(WAITING):
+                packet = self._read_first()
+                if packet.startswith(header):
+                    self.waiting.append(packet)
 
     def _read_first(self) -> bytes:
         """Read one frame with what the kernel tells besides, passing over stale ones.

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -17,6 +18,10 @@ class Punts(Buffered, Protocol):
 
     lost: int
     """Datagrams that the kernel dropped."""
+
+    @property
+    def waiting(self) -> Sequence[bytes]:
+        """Frames that came before reading began; a turn delivers them first."""
 
     def fileno(self) -> int:
         """Return what the event loop waits for."""
@@ -34,6 +39,7 @@ class PuntReader:
         self._turns = Turns(time.perf_counter)
         self._buffers = PuntBuffers(total)
         self._calm: asyncio.TimerHandle | None = None
+        self._behind: dict[str, asyncio.Handle] = {}
 
     def add(self, overlay: str, punts: Punts) -> None:
         """Begin to read an overlay's socket."""
@@ -46,10 +52,13 @@ class PuntReader:
                 missing_bytes=missing,
             )
         self._loop.add_reader(punts.fileno(), self._read, overlay, punts)
+        self._catch_up(overlay, punts)
 
     def remove(self, overlay: str, punts: Punts) -> None:
         """Read an overlay's socket no more."""
         self._loop.remove_reader(punts.fileno())
+        if (behind := self._behind.pop(overlay, None)) is not None:
+            behind.cancel()
         self._turns.forget(overlay)
         self._buffers.close(overlay)
 
@@ -58,6 +67,13 @@ class PuntReader:
         if self._calm is not None:
             self._calm.cancel()
             self._calm = None
+
+    def _catch_up(self, overlay: str, punts: Punts) -> None:
+        """Read turn by turn while frames wait of which the event loop knows nothing."""
+        self._behind.pop(overlay, None)
+        if punts.waiting:
+            self._read(overlay, punts)
+            self._behind[overlay] = self._loop.call_soon(self._catch_up, overlay, punts)
 
     def _read(self, overlay: str, punts: Punts) -> None:
         lost = punts.lost

@@ -3,6 +3,7 @@
 import errno
 import os
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -26,11 +27,34 @@ class FakePunt:
     def __init__(self, address: object, port: int, *rest: object) -> None:
         if FakePunt.refusal:
             raise OSError(FakePunt.refusal, os.strerror(FakePunt.refusal))
-        self.socket = None
+        self.socket = rest[-1]
+        self.waiting: list[bytes] = []
         FakePunt.log += (f"bind {address}:{port}",)
+
+    def wait(self, packets: list[bytes]) -> None:
+        self.waiting += packets
 
     def close(self) -> None:
         FakePunt.log += ("close",)
+
+
+class FakeKeeper:
+    """Says what it is asked for; keeps what a test gives it."""
+
+    def __init__(self, kept: object = None) -> None:
+        self.kept = kept
+        self.done: list[str] = []
+
+    def take(self, overlay: str, address: object, port: int) -> Any:
+        self.done.append(f"take {overlay} {address}:{port}")
+        return self.kept
+
+    def keep(self, overlay: str, punt: object) -> None:
+        self.done.append(f"keep {overlay} {punt}")
+
+    def forget(self, overlay: str) -> None:
+        FakePunt.log += ("forget",)
+        self.done.append(f"forget {overlay}")
 
 
 @pytest.fixture
@@ -38,7 +62,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     monkeypatch.setattr(opening, "PuntSocket", FakePunt)
     monkeypatch.setattr(FakePunt, "refusal", 0)
     monkeypatch.setattr(FakePunt, "log", ())
-    monkeypatch.setattr(proofs, "prove_punt_path", lambda *_: None)
+    monkeypatch.setattr(proofs, "prove_punt_path", lambda *_: [b"early"])
     monkeypatch.setattr(tables, "local_addresses", set)
     monkeypatch.setattr(tables, "delete_slice", lambda device: 0)
     fake = FakeKernel()
@@ -48,16 +72,16 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     return fake
 
 
-def make(kernel: FakeKernel, link: Link) -> opening.Made:
+def make(kernel: FakeKernel, link: Link, keeper: FakeKeeper | None = None) -> opening.Made:
     with ExitStack() as undo:
-        made = opening.make(kernel, link, lambda packets: None, undo)
+        made = opening.make(kernel, link, lambda packets: None, keeper or FakeKeeper(), undo)
         undo.pop_all()
         return made
 
 
-def refused(kernel: FakeKernel, link: Link) -> DatapathErrorCode:
+def refused(kernel: FakeKernel, link: Link, keeper: FakeKeeper | None = None) -> DatapathErrorCode:
     with pytest.raises(DatapathError) as error, ExitStack() as undo:
-        opening.make(kernel, link, lambda packets: None, undo)
+        opening.make(kernel, link, lambda packets: None, keeper or FakeKeeper(), undo)
     assert set(kernel.found) == {"lo"}
     return error.value.code
 
@@ -79,7 +103,7 @@ def test_a_point_overlay_needs_no_punt_path(kernel: FakeKernel) -> None:
 def test_what_fails_late_takes_everything_back(kernel: FakeKernel) -> None:
     kernel.refusals["up blue"] = errno.EPERM
     assert refused(kernel, V6) is DatapathErrorCode.PERMISSION
-    assert FakePunt.log[-1] == "close"
+    assert FakePunt.log[-2:] == ("close", "forget")
     assert kernel.done[-1] == "no loopback fd76:6172:7064::7"
 
 
@@ -159,3 +183,26 @@ def test_the_new_default_is_there_before_the_old_goes(
     monkeypatch.setattr(tables, "default_targets", lambda *_: [old, new])
     opening.set_default(kernel, 7, 4789, new)
     assert kernel.done == [f"append {new}", f"remove {old}"]
+
+
+def test_the_socket_that_was_kept_is_used_and_kept_again(kernel: FakeKernel) -> None:
+    kept: Any = "the old socket"
+    keeper = FakeKeeper(kept)
+    made = make(kernel, V6, keeper)
+    assert made.punt is not None
+    assert made.punt.socket is kept
+    assert keeper.done == ["take blue fd76:6172:7064::7:789", "keep blue the old socket"]
+
+
+def test_frames_that_came_during_the_proof_are_not_lost(kernel: FakeKernel) -> None:
+    made = make(kernel, V6)
+    assert made.punt is not None
+    assert made.punt.waiting == [b"early"]
+
+
+def test_what_fails_late_leaves_nobody_with_the_port(kernel: FakeKernel) -> None:
+    kernel.refusals["up blue"] = errno.EPERM
+    keeper = FakeKeeper()
+    refused(kernel, V6, keeper)
+    assert FakePunt.log[1:] == ("close", "forget")
+    assert keeper.done[-1] == "forget blue"

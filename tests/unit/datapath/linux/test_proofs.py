@@ -29,9 +29,10 @@ def punt(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 def test_a_datagram_that_arrives_is_proof_whatever_else_is_there(punt: socket.socket) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        for _ in range(3):
-            other.sendto(b"something else", punt.getsockname())
-    proofs.prove_punt_path(punt, LOOPBACK, LINK)
+        for number in range(3):
+            other.sendto(b"frame %d" % number, punt.getsockname())
+    others = proofs.prove_punt_path(punt, LOOPBACK, LINK)
+    assert others == [b"frame 0", b"frame 1", b"frame 2"]
     assert punt.gettimeout() == 0.0
     with pytest.raises(BlockingIOError):
         punt.recv(100)

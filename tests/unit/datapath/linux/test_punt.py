@@ -201,3 +201,61 @@ def test_an_address_is_bound_while_somebody_has_the_port(address: str) -> None:
 
 def test_an_address_that_is_not_there_is_not_bound() -> None:
     assert not punt.is_bound(ip_address("2001:db8::1"), 789)
+
+
+def test_what_waits_in_a_kept_socket_comes_before_what_is_still_to_come(bench: Bench) -> None:
+    bench.send(packet(1), packet(2))
+    kept = bench.punt.socket.dup()
+    bench.punt.close()
+
+    turns: list[list[bytes]] = []
+    again = PuntSocket(bench.ip, 0, VNETID, VXLAN, bench.ip, turns.append, kept)
+    bench.device.sendto(packet(3), kept.getsockname())
+    try:
+        assert again.socket is kept
+        assert again.read_turn(1) == 1
+        assert again.read_turn() == 1
+        assert again.read_turn() == 1
+        assert again.read_turn() == 0
+    finally:
+        again.close()
+    assert turns == [[packet(1)], [packet(2)], [packet(3)]]
+    assert again.received == 3
+
+
+def test_what_waited_too_long_in_a_kept_socket_is_counted_and_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.send(packet(1), packet(2))
+    kept = bench.punt.socket.dup()
+    bench.punt.close()
+
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall + 2)
+    again = PuntSocket(bench.ip, 0, VNETID, VXLAN, bench.ip, bench.turns.append, kept)
+    again.close()
+    assert (again.waiting, again.stale) == ([], 2)
+
+
+def test_a_kept_socket_of_another_overlay_brings_none_of_its_frames(bench: Bench) -> None:
+    bench.send(packet(1))
+    kept = bench.punt.socket.dup()
+    bench.punt.close()
+
+    other = PuntSocket(bench.ip, 0, VNETID + 1, VXLAN, bench.ip, bench.turns.append, kept)
+    bench.device.sendto(packet(2), kept.getsockname())
+    try:
+        assert (other.waiting, other.read_turn()) == ([], 0)
+    finally:
+        other.close()
+
+
+def test_frames_read_by_others_wait_within_bounds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(punt, "WAITING", 3)
+    bench.punt.wait([packet(1), packet(2)])
+    bench.punt.wait([packet(3), packet(4)])
+    bench.punt.wait([packet(5)])
+    assert bench.punt.read_turn() == 3
+    assert bench.turns == [[packet(1), packet(2), packet(3)]]

@@ -25,6 +25,7 @@ class Punts:
         self.lost = 0
         self.loses = 0
         self.read: list[bytes] = []
+        self.waiting: list[bytes] = []
 
     def fileno(self) -> int:
         return self.near.fileno()
@@ -35,6 +36,9 @@ class Punts:
 
     def read_turn(self, budget: int) -> int:
         assert budget >= 1
+        if self.waiting:
+            self.read.append(self.waiting.pop(0))
+            return 1
         self.read.append(self.near.recv(100))
         self.lost += self.loses
         return 1
@@ -95,3 +99,23 @@ async def test_stopping_leaves_no_timer(punts: Punts) -> None:
     reader.stop()
     reader.stop()
     reader.remove("blue", punts)
+
+
+async def test_frames_that_came_before_are_read_though_nothing_more_comes(punts: Punts) -> None:
+    punts.waiting = [b"1", b"2", b"3"]
+    reader = PuntReader(1 << 30)
+    reader.add("blue", punts)
+    await until(lambda: punts.read == [b"1", b"2", b"3"])
+    punts.far.send(b"4")
+    await until(lambda: punts.read == [b"1", b"2", b"3", b"4"])
+    reader.remove("blue", punts)
+
+
+async def test_an_overlay_that_goes_is_not_read_any_more(punts: Punts) -> None:
+    punts.waiting = [b"1", b"2", b"3"]
+    reader = PuntReader(1 << 30)
+    reader.add("blue", punts)
+    reader.remove("blue", punts)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert punts.read == [b"1"]
