@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,6 +151,46 @@ def test_another_overlay_takes_over_the_address_of_one_that_is_gone(lab: Lab) ->
         file = lab.mapping_file("blue.json").path
         host.create("red", 8, "files", f"files/config={file}")
         wait_for("the new name", lambda: manager.kept() == ["red"])
+
+
+# --- rights
+
+
+NEEDED: Final = ("net_admin", "net_bind_service")
+
+
+def confined(*capabilities: str) -> list[str]:
+    """Return a command that leaves a daemon what its unit does: capabilities, no writable code."""
+    names = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    # PR_SET_MDWE of prctl(2), where the kernel has it: MemoryDenyWriteExecute of the unit.
+    deny = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0);"
+    execute = "os.execv(sys.argv[1], sys.argv[1:])"
+    return [
+        *("setpriv", "--no-new-privs", f"--inh-caps={names}", f"--ambient-caps={names}"),
+        *(f"--bounding-set={names}", sys.executable, "-c", deny + execute),
+    ]
+
+
+def test_the_capabilities_of_the_unit_are_enough(lab: Lab) -> None:
+    a, b = lab.host("a", start=False), lab.host("b")
+    a.varpd.wrapper = confined(*NEEDED)
+    a.varpd.start()
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    assert web.ping(db.ipv4).lost == 0
+    assert db.ping(web.ipv6).lost == 0
+    a.overlayadm("modify", "blue", "-p", "mtu=1400")
+    a.overlayadm("delete", "blue")
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+def test_each_capability_of_the_unit_is_needed(lab: Lab, missing: str) -> None:
+    host = lab.host("a", start=False)
+    host.varpd.wrapper = confined(*(name for name in NEEDED if name != missing))
+    host.varpd.start()
+    file = lab.mapping_file("blue.json").path
+    done = host.create("blue", 7, "files", f"files/config={file}", check=False)
+    assert done.returncode == 1
+    assert "CAP_NET_" in done.stderr
 
 
 # --- the sign of life

@@ -16,10 +16,9 @@ from typing import Final, NoReturn, get_args
 
 import structlog
 
-from varpd.control.access import group_id
 from varpd.control.listener import Listener, ListenError, listen
 from varpd.daemon import config as configuration
-from varpd.daemon import loader, lock, log
+from varpd.daemon import loader, lock, log, rights
 from varpd.daemon.application import Application, datapath_maker
 from varpd.daemon.heartbeat import Heartbeat, interval_from_environment
 from varpd.daemon.loader import DEFAULT_DIRECTORY, Registry
@@ -139,7 +138,9 @@ def run(options: Options) -> int:
         held.enter_context(lock.directory(daemon.state_dir))
         if daemon.datapath != "memory":  # which touches nothing of the network namespace
             held.enter_context(lock.namespace())
-        listener = held.enter_context(listen(daemon.socket, group_id(settings.access.group)))
+        group = rights.socket_group(settings.access)
+        listener = held.enter_context(listen(daemon.socket, group))
+        rights.check_socket(daemon.socket, group)
         registry = load_plugins(daemon.plugin_dirs)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(Life(options, settings, registry, notifier, kept).run(listener))

@@ -3,6 +3,7 @@
 import os
 import pwd
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import structlog
 
@@ -25,6 +26,25 @@ def access_of(section: config.Access) -> Access:
         reading_users=_numbers(section.read_users, user_id),
         reading_groups=_numbers(section.read_groups, group_id),
     )
+
+
+def socket_group(section: config.Access) -> int | None:
+    """Return the number of the group that may connect, or None if this host has no such group."""
+    numbers = _numbers((section.group,), group_id)
+    return next(iter(numbers), None)
+
+
+def check_socket(path: Path, group: int | None) -> None:
+    """Log it where the control socket could not be given to its group."""
+    found = path.stat().st_gid
+    if group is not None and found != group:
+        log.warning(
+            "the control socket belongs to another group than configured: only root may give it to"
+            " a group that the daemon does not run as",
+            path=str(path),
+            group=found,
+            configured=group,
+        )
 
 
 def user_id(name: str) -> int | None:

@@ -21,6 +21,7 @@ from support.linux_host import (
 )
 from support.namespaces import Namespace
 from varpd.datapath.base import Row
+from varpd.datapath.linux import names
 from varpd.engine.commands import Install, InstallReplicas, SetDefaultTarget
 from varpd.engine.settings import Mode
 
@@ -44,6 +45,7 @@ async def test_bridge_and_device_are_as_designed(host: Namespace) -> None:
     assert (state.bridge, state.device, state.mtu, state.ports) == ("blue", "vx-blue", 1500, ())
     for shown in (bridge, device):
         assert shown["ifalias"] == "varpd:blue"
+        assert int(shown["group"]) == names.GROUP
         assert shown["inet6_addr_gen_mode"] == "none"
         assert shown["mtu"] == 1500
         assert "UP" in shown["flags"]

@@ -3,6 +3,9 @@
 import grp
 import os
 import pwd
+from pathlib import Path
+
+from structlog.testing import capture_logs
 
 from varpd.control.access import Peer, Right
 from varpd.daemon import config, rights
@@ -49,3 +52,21 @@ def test_a_name_that_this_host_does_not_have_gives_nobody_a_right() -> None:
     )
     assert access.reading_users == frozenset()
     assert access.changing_groups == frozenset()
+
+
+def test_the_group_of_the_socket_is_a_name_or_a_number() -> None:
+    name = grp.getgrgid(NOBODY.pw_gid).gr_name
+    assert rights.socket_group(config.Access(group=name)) == NOBODY.pw_gid
+    assert rights.socket_group(config.Access(group="4242")) == 4242
+    assert rights.socket_group(config.Access(group="no-such-group")) is None
+
+
+def test_a_socket_of_another_group_than_configured_is_told(tmp_path: Path) -> None:
+    own = tmp_path.stat().st_gid
+    with capture_logs() as lines:
+        rights.check_socket(tmp_path, own)
+        rights.check_socket(tmp_path, None)
+        assert lines == []
+        rights.check_socket(tmp_path, own + 1)
+    (line,) = lines
+    assert (line["log_level"], line["group"], line["configured"]) == ("warning", own, own + 1)

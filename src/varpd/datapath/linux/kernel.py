@@ -17,7 +17,7 @@ from msgspec import Struct
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from varpd.datapath.linux import link_attributes
+from varpd.datapath.linux import link_attributes, names
 from varpd.net.addresses import ZERO, IpAddress, MacAddress
 from varpd.provider.answers import Target
 
@@ -127,7 +127,15 @@ class Kernel:
     def add_link(self, name: str, kind: str, mac: MacAddress, mtu: int, **data: Any) -> int:
         """Make a link, down, and return its index."""
         with _translated():
-            self._route.link("add", ifname=name, kind=kind, address=str(mac), mtu=mtu, **data)
+            self._route.link(
+                "add",
+                ifname=name,
+                kind=kind,
+                address=str(mac),
+                mtu=mtu,
+                group=names.GROUP,
+                **data,
+            )
         made = self.link(name)
         if made is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))

@@ -23,6 +23,12 @@ PUNT_NETWORK_V6: Final = int(IPv6Address("fd76:6172:7064::"))
 Its addresses are on `lo` only, one for each overlay on an IPv6 underlay, and on no wire.
 """
 
+GROUP: Final = 0x76617270
+"""Group (IFLA_GROUP) of all our links, in ASCII `varp`: what udev sees when a link appears.
+
+The alias comes too late for that.
+"""
+
 _DEVICE_PREFIX: Final = "vx-"
 _ALIAS_PREFIX: Final = "varpd:"
 _NUMBER_BITS: Final = 16
