@@ -128,13 +128,13 @@ def run(options: Options) -> int:
 
     # A service manager that takes the daemon for dead aborts it; the log shall say where it was.
     faulthandler.enable()
+    settings = options.read()
+    daemon = settings.daemon
+    log.set_up(daemon.log_level, daemon.log_format)
     notifier = Notifier.from_environment()
+    raise_file_limit()
     with contextlib.ExitStack() as held:
         kept = held.enter_context(contextlib.closing(KeptSockets.from_environment(notifier)))
-        settings = options.read()
-        daemon = settings.daemon
-        log.set_up(daemon.log_level, daemon.log_format)
-        raise_file_limit()
         held.enter_context(lock.directory(daemon.state_dir))
         if daemon.datapath != "memory":  # which touches nothing of the network namespace
             held.enter_context(lock.namespace())
