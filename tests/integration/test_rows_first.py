@@ -58,7 +58,12 @@ def punted_after_reply(lab: Lab, host: Host, plugin: str, version: int) -> int:
     vnetid = 10 * PLUGINS.index(plugin) + version
     name = f"blue{vnetid}"
     host.create(name, vnetid, plugin)
-    guest = host.attach(name, f"guest-{plugin}-{version}")
+    guest = host.attach(
+        name,
+        f"guest-{plugin}-{version}",
+        mac="02:00:5e:10:00:01",
+        ips=["10.77.0.1/24", "fd00:77::1/64"],
+    )
     with punts(host) as seen, underlay(host) as out:
         send_to_all(guest, version)
         out.wait(
