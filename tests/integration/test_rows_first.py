@@ -57,12 +57,13 @@ def punted_after_reply(lab: Lab, host: Host, plugin: str, version: int) -> int:
     """Return how many of the guest's first frames the kernel had no row for."""
     vnetid = 10 * PLUGINS.index(plugin) + version
     name = f"blue{vnetid}"
+    number = 2 * vnetid + 1  # odd, so that the plugins have it on this host
     host.create(name, vnetid, plugin)
     guest = host.attach(
         name,
         f"guest-{plugin}-{version}",
-        mac="02:00:5e:10:00:01",
-        ips=["10.77.0.1/24", "fd00:77::1/64"],
+        mac=f"02:00:5e:10:00:{number:02x}",
+        ips=[f"10.77.0.{number}/24", f"fd00:77::{number:x}/64"],
     )
     with punts(host) as seen, underlay(host) as out:
         send_to_all(guest, version)
