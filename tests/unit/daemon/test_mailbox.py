@@ -145,7 +145,7 @@ async def test_what_another_thread_says_comes_in_its_order_and_not_into_the_loop
     thread.start()
     await until(lambda: len(post.taken) == 50)
     assert post.taken == list(range(50))
-    thread.join(5)
+    await until(lambda: not thread.is_alive())
     post.box.put("here")
     assert post.box.said_here
     assert post.box.take_here() == ["here"]

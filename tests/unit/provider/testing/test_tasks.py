@@ -35,7 +35,7 @@ async def test_tasks_wait_for_a_loop_and_are_ended_with_it() -> None:
     thread = threading.Thread(target=lambda: tasks.start(work.run(), "from a thread"))
     thread.start()
     await until(lambda: work.begun == 2)
-    thread.join()
+    await until(lambda: not thread.is_alive())
     assert tasks.start(work.run(), "just before the end")
     await tasks.end()
     assert work.cancelled == work.begun
