@@ -178,6 +178,8 @@ class PropertyInfo(Struct, frozen=True):
     """Whether it can change while the overlay exists."""
 
     doc: str
+    secret: bool = False
+    """Whether nobody is shown the value: it is ``***`` wherever it is set."""
 
 
 class TargetInfo(Struct, frozen=True, gc=False):

@@ -12,14 +12,13 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from varpd.provider.properties import HIDDEN
+
 Level = Literal["debug", "info", "warning", "error"]
 """From which gravity on lines are written."""
 
 Format = Literal["auto", "text", "json"]
 """How lines look; ``auto``: text for a terminal, else JSON."""
-
-HIDDEN: Final = "***"
-"""What is shown in place of a secret."""
 
 _SECRET: Final = re.compile(
     r"(?:^|[^a-z])(?:password|passphrase|passwd|secret|token|credentials?|private_key|api_key)$"

@@ -15,11 +15,11 @@ from varpd.daemon.guard import STOPPED
 from varpd.daemon.host import Place
 from varpd.daemon.mailbox import Mailbox
 from varpd.provider.answers import Drop, Target
-from varpd.provider.errors import ProviderError
+from varpd.provider.errors import PropertyInvalid, ProviderError
 from varpd.provider.host import Host
 from varpd.provider.judge import AnswerFault, Judge
 from varpd.provider.plugin import Plugin, PointPlugin, State, StopReason
-from varpd.provider.properties import Value
+from varpd.provider.properties import HIDDEN, Value
 from varpd.provider.state import check_state
 
 STOP_TIMEOUT: Final = 5.0
@@ -63,7 +63,13 @@ class Operations:
     async def set_property(self, name: str, value: Value | None, timeout: float) -> None:
         """Set a property that was checked against its declaration."""
         plugin = self._made()
-        await self._caller.run("set_property", partial(plugin.set_property, name, value), timeout)
+        operation = partial(plugin.set_property, name, value)
+        try:
+            await self._caller.run("set_property", operation, timeout)
+        except PropertyInvalid as exc:
+            if not self._is_secret(name):
+                raise
+            raise PropertyInvalid(name, HIDDEN, exc.why) from None
         self.look_for_panic()
 
     async def make_values(
@@ -167,6 +173,10 @@ class Operations:
         if panic is not None:
             self._owner.panicked(panic)
             raise OperationFailed(f"panic: {panic.message}")
+
+    def _is_secret(self, name: str) -> bool:
+        declared = self._place.plugin.properties(self._place.kinds)
+        return any(item.secret and item.name == name for item in declared)
 
     def _made(self) -> Plugin:
         if self.plugin is None:

@@ -119,9 +119,14 @@ def info(
         type=item.type.value,
         permission=item.protection.value,
         required=item.required,
-        value=None if value is None else properties.dump(value),
+        value=None if value is None else _shown(item, value),
         default=None if default is None else properties.dump(default),
         possible=item.possible_text(),
         live=item.live,
         doc=item.doc,
+        secret=item.secret,
     )
+
+
+def _shown(item: Property, value: Value) -> int | str:
+    return properties.HIDDEN if item.secret else properties.dump(value)

@@ -149,6 +149,10 @@ other operation; ``None`` goes back to the default. After `start` varpd itself r
 properties that are not declared ``live``. `get_property` returns the value, else the default, else
 None. Values belong to the instance.
 
+A password or a key is declared ``secret``: varpd shows ``***`` in its place, in `show`, in errors
+and in reports. What a plugin itself writes into messages, the log and its saved state is its own
+business.
+
 Save and restore
 ================
 

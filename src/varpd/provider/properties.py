@@ -19,6 +19,9 @@ MAX_NAME: Final = 63
 MAX_STRING: Final = 4096
 """Longest value of a string, bytes of UTF-8."""
 
+HIDDEN: Final = "***"
+"""What is shown in place of a secret."""
+
 UINT_MAX: Final = (1 << 64) - 1
 INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 63) - 1
@@ -85,6 +88,7 @@ _FIELD_TYPES: Final[tuple[tuple[str, type], ...]] = (
     ("possible", tuple),
     ("live", bool),
     ("doc", str),
+    ("secret", bool),
 )
 
 
@@ -116,6 +120,10 @@ class Property:
     doc: str = ""
     """One sentence for the operator."""
 
+    secret: bool = False
+    """Whether the value is shown to nobody: `HIDDEN` stands in its place in `show`, errors, logs
+    and reports. Such a property can be set and has no default."""
+
     def __post_init__(self) -> None:
         """Check the declaration.
 
@@ -132,6 +140,8 @@ class Property:
                 raise ValueError(f"{self.name}: {field} is no {kind.__name__}")  # noqa: TRY004 - one class for every breach of the rules
         if self.required and self.protection is Protection.R:
             raise ValueError(f"{self.name}: it is required, but cannot be set")
+        if self.secret and (self.protection is Protection.R or self.default is not None):
+            raise ValueError(f"{self.name}: a secret is one that can be set and has no default")
         self._check_possible()
         if self.default is not None:
             try:
@@ -145,6 +155,14 @@ class Property:
         Raises:
             PropertyInvalid: its type is wrong or it is not possible.
         """
+        try:
+            return self._check(value)
+        except PropertyInvalid as exc:
+            if not self.secret:
+                raise
+            raise self.discreet(exc) from None
+
+    def _check(self, value: object) -> Value:
         match self.type:
             case PropertyType.UINT | PropertyType.INT:
                 return self._check_number(value, _BOUNDS[self.type])
@@ -164,6 +182,18 @@ class Property:
         Raises:
             PropertyInvalid: it is no value of the type, or not possible.
         """
+        try:
+            return self._parse(text)
+        except PropertyInvalid as exc:
+            if not self.secret:
+                raise
+            raise self.discreet(exc) from None
+
+    def discreet(self, error: PropertyInvalid) -> PropertyInvalid:
+        """Return `error`, or one that does not say the value if that is secret."""
+        return PropertyInvalid(self.name, HIDDEN, error.why) if self.secret else error
+
+    def _parse(self, text: str) -> Value:
         match self.type:
             case PropertyType.UINT | PropertyType.INT:
                 try:

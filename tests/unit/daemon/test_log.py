@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from varpd.daemon import log
+from varpd.provider.properties import HIDDEN
 
 
 class Terminal(io.StringIO):
@@ -87,7 +88,7 @@ def test_what_is_called_a_secret_is_never_shown(name: str) -> None:
     structlog.get_logger().info("connected", **{name: "hunter2"})
 
     assert "hunter2" not in out.getvalue()
-    assert log.HIDDEN in out.getvalue()
+    assert HIDDEN in out.getvalue()
 
 
 def test_a_name_that_only_resembles_a_secret_is_shown() -> None:

@@ -17,12 +17,16 @@ from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.provider import (
     DROP,
+    DestinationKind,
     Panic,
     Plugin,
+    Property,
     PropertyInvalid,
+    PropertyType,
     StopReason,
     Target,
     Unsupported,
+    Value,
 )
 from varpd.provider.judge import Judge
 
@@ -211,3 +215,21 @@ async def test_stop_and_close_raise_nothing_and_close_comes_once() -> None:
         "stop raised Unsupported: will not",
         "close raised RuntimeError: cannot",
     ]
+
+
+async def test_a_secret_that_the_plugin_refuses_is_not_in_the_error() -> None:
+    class Guarded(GoodProbe):
+        api_version = 1
+
+        @classmethod
+        def properties(cls, destination: DestinationKind) -> tuple[Property, ...]:
+            return (Property("probe/key", PropertyType.STRING, secret=True),)
+
+        def set_property(self, name: str, value: Value | None) -> None:
+            raise PropertyInvalid(name, value, "too short")
+
+    bench = Bench(Guarded)
+    bench.make()
+    with pytest.raises(PropertyInvalid, match="too short") as caught:
+        await bench.do.set_property("probe/key", "sesame", LONG)
+    assert "sesame" not in str(caught.value)

@@ -118,3 +118,10 @@ def test_the_default_shown_is_the_configurations_then_the_declared_then_the_comp
 def test_a_plugin_that_fails_at_its_properties_is_an_error_with_its_name() -> None:
     with pytest.raises(ControlError, match=r"plugin confused .* RuntimeError: lost"):
         properties.of_plugin(Confused, DestinationKind.IP)
+
+
+def test_a_secret_is_never_shown() -> None:
+    declared = Property("x/key", PropertyType.STRING, secret=True)
+    shown = properties.info(declared, "opensesame", None)
+    assert (shown.value, shown.secret) == ("***", True)
+    assert properties.info(declared, None, None).value is None

@@ -242,3 +242,35 @@ def test_a_stored_value_that_is_no_longer_possible_is_refused() -> None:
         load(Property("a/b", UINT, possible=(Range(1, 5),)), 7)
     with pytest.raises(PropertyInvalid):
         load(Property("a/b", IP), 7)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        Property("a/key", UINT, possible=(Range(1, 9),), secret=True),
+        Property("a/key", IP, secret=True),
+        Property("a/key", STRING, possible=("this", "that"), secret=True),
+    ],
+)
+def test_a_secret_is_not_in_the_error_that_refuses_it(declared: Property) -> None:
+    for refused in (
+        refusal_of(lambda: declared.parse("12345x")),
+        refusal_of(lambda: declared.check(b"12345x")),
+    ):
+        assert refused is not None
+        assert "12345" not in str(refused)
+        assert "12345" not in repr(refused)
+        assert refused.__suppress_context__
+
+
+def test_a_secret_that_is_possible_is_taken_as_usual() -> None:
+    declared = Property("a/key", STRING, secret=True)
+    assert declared.parse("opensesame") == "opensesame"
+
+
+@pytest.mark.parametrize(
+    "more", [{"default": "opensesame"}, {"protection": Protection.R}, {"secret": "yes"}]
+)
+def test_a_secret_can_be_set_and_has_no_default(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="secret"):
+        Property("a/key", STRING, **{"secret": True, **more})
