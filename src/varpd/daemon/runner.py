@@ -7,7 +7,7 @@ is fed from inside a turn has a turn of its own afterwards, so nothing here recu
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, assert_never
 
 import structlog
@@ -33,6 +33,17 @@ class Core(Protocol):
 
     def next_deadline(self) -> float | None:
         """Return when `DeadlinePassed` is next due, or None."""
+
+
+class Observer(Protocol):
+    """Sees what happens and what follows from it.
+
+    It is called for every batch of frames, so it has to be quick. It changes nothing of what it is
+    shown, and keeps no list of frames: that would keep their memory.
+    """
+
+    def handled(self, event: Event, out: Sequence[Command], now: float) -> None:
+        """See an event and the commands that the engine made of it, before they are carried out."""
 
 
 class Asked(Protocol):
@@ -69,6 +80,9 @@ class Runner:
 
         self.faults: Counter[str] = Counter()
         """Faults of varpd itself that were caught, by where."""
+
+        self.observers: list[Observer] = []
+        """Who sees all that happens, in this order."""
 
         self._engine = engine
         self._loop = loop
@@ -157,11 +171,18 @@ class Runner:
         self._apply(for_datapath)
 
     def _handle(self, event: Event) -> list[Command]:
+        now = max(self._loop.time(), self._reached)
         try:
-            return self._engine.handle(event, max(self._loop.time(), self._reached))
+            out = self._engine.handle(event, now)
         except Exception as exc:
             self._caught("engine", exc, event)
             return []
+        for observer in self.observers:
+            try:
+                observer.handled(event, out, now)
+            except Exception as exc:
+                self._caught("observer", exc, event)
+        return out
 
     def _apply(self, batch: list[DatapathCommand]) -> None:
         if self._held:

@@ -387,3 +387,45 @@ def test_after_close_no_timer_is_left() -> None:
     work.runner.feed(PUNT)
     work.runner.close()
     assert work.loop.timers[0].cancelled
+
+
+class Watching:
+    """An observer that keeps what it is shown, or breaks."""
+
+    def __init__(self, *, breaks: bool = False) -> None:
+        self.seen: list[tuple[Event, list[Command], float]] = []
+        self.breaks = breaks
+
+    def handled(self, event: Event, out: Sequence[Command], now: float) -> None:
+        if self.breaks:
+            raise RuntimeError("broken")
+        self.seen.append((event, list(out), now))
+
+
+async def test_observers_see_each_event_with_its_commands_before_they_are_carried_out(
+    wheel: Wheel,
+) -> None:
+    watching = Watching()
+    wheel.runner.observers.append(watching)
+    seen_at_apply: list[int] = []
+    wheel.datapath.during = lambda: seen_at_apply.append(len(watching.seen))
+    wheel.engine.replies[events.FramesPunted] = [resend(b"a")]
+
+    wheel.runner.feed(PUNT)
+
+    ((event, out, now),) = watching.seen
+    assert (event, out) == (PUNT, [resend(b"a")])
+    assert now == wheel.engine.told[0][1]
+    assert seen_at_apply == [1]
+
+
+async def test_an_observer_that_breaks_is_counted_and_nothing_else_suffers(wheel: Wheel) -> None:
+    watching = Watching()
+    wheel.runner.observers += [Watching(breaks=True), watching]
+    wheel.engine.replies[events.FramesPunted] = [resend(b"a")]
+
+    wheel.runner.feed(PUNT)
+
+    assert wheel.runner.faults == {"observer": 1}
+    assert len(watching.seen) == 1
+    assert wheel.datapath.batches == [[resend(b"a")]]
