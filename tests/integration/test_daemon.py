@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from support import hostile_plugins
-from support.lab import CONFIG, Host, Lab
+from support.lab import CONFIG, UNDERLAY, Host, Lab
 from support.shared_lab import overlays_of_a_test
 from support.waiting import wait_for
 from varpd.control.client import Client
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.integration
 
 DIRECT: Final = ("-p", "direct/dest_ip=192.0.2.99", "-p", "direct/dest_port=4789")
 LISTEN: Final = ("-p", "vxlan/listen_ip=192.0.2.1")
+SECOND: Final = "192.0.2.98"
+"""Another address of the host, known to the daemon from its start."""
+
 MANY: Final = 50
 
 SHOW_DEADLINE: Final = 5.0
@@ -35,8 +38,9 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def host(lab: Lab) -> Host:
-    """A host at 192.0.2.1, with a plugin directory that holds good and bad."""
+    """A host at 192.0.2.1 and `SECOND`, with a plugin directory that holds good and bad."""
     made = lab.host("a", start=False)
+    made.run("ip", "address", "add", f"{SECOND}/32", "dev", UNDERLAY)
     broken = lab.directory / "broken.py"
     broken.write_text("import varpd.provider\n\nclass Half(\n")
     made.varpd.install(broken)
@@ -121,6 +125,12 @@ def traces(host: Host) -> list[str]:
             ("-s", "direct", *DIRECT, "-p", "vxlan/listen_ip=203.0.113.1"),
             ("203.0.113.1 is not an address of this host",),
             id="listen address elsewhere",
+        ),
+        pytest.param(
+            unchanged,
+            ("-s", "direct", *LISTEN, "-p", f"direct/dest_ip={SECOND}", *DIRECT[2:]),
+            (f"{SECOND}:4789 is this host itself",),
+            id="the target is this host",
         ),
         pytest.param(
             unchanged,

@@ -180,11 +180,24 @@ async def build(overlay: Overlay, runner: Runner) -> None:
             undo.callback(runner.feed, OverlayRemoved(name))
             await _start(instance, overlay.plan)
             undo.push_async_callback(instance.stop, StopReason.DELETED)
+            check_elsewhere(overlay, runner)
             overlay.links = await runner.datapath.open(overlay.link())
             runner.release(name)
             undo.pop_all()
     except REFUSALS as exc:
         raise refusal(exc, overlay.plan.encapsulation) from exc
+
+
+def check_elsewhere(overlay: Overlay, runner: Runner) -> None:
+    """Check that a POINT overlay's one target is not this host, which would drop every frame.
+
+    Raises:
+        ControlError: it is.
+    """
+    target = overlay.instance.default_target
+    if target is not None and runner.is_here(overlay.name, target):
+        message = f"{overlay.name}: the target {target} is this host itself, not another one"
+        raise ControlError(ErrorCode.INVALID, message)
 
 
 async def _start(instance: Instance, wanted: Plan) -> None:

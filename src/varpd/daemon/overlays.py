@@ -136,7 +136,7 @@ class Overlays:
             links = await self._runner.datapath.change(after)
         try:
             if inner:
-                await overlay.instance.set_properties(inner)
+                await self._change_plugin(overlay, inner)
         except BaseException:
             if after != before:
                 await self._runner.datapath.change(before)
@@ -146,6 +146,22 @@ class Overlays:
             overlay.plan = self._plans[overlay.name] = plan
             overlay.instance.configure(plan.instance_settings())
             self._runner.feed(OverlayChanged(overlay.name, settings))
+
+    async def _change_plugin(self, overlay: Overlay, values: Mapping[str, Value | None]) -> None:
+        """Set properties of an overlay's plugin, unless they make this host its one target."""
+        instance = overlay.instance
+        before, target = (
+            {name: instance.values.get(name) for name in values},
+            instance.default_target,
+        )
+        await instance.set_properties(values)
+        if instance.default_target == target:
+            return
+        try:
+            creation.check_elsewhere(overlay, self._runner)
+        except ControlError:
+            await instance.set_properties(before)
+            raise
 
     async def _reload(self, overlay: Overlay) -> None:
         async with overlay.changing():

@@ -18,6 +18,7 @@ from varpd.datapath.base import Datapath, Sink
 from varpd.engine import commands, events
 from varpd.engine.commands import Command, DatapathCommand
 from varpd.engine.events import Event, Failed
+from varpd.provider.answers import Target
 
 log = structlog.get_logger()
 
@@ -33,6 +34,9 @@ class Core(Protocol):
 
     def next_deadline(self) -> float | None:
         """Return when `DeadlinePassed` is next due, or None."""
+
+    def is_here(self, overlay: str, target: Target) -> bool:
+        """Return whether a target of an overlay is this host."""
 
 
 class Observer(Protocol):
@@ -110,6 +114,10 @@ class Runner:
         finally:
             self._turning = False
         self._arm()
+
+    def is_here(self, overlay: str, target: Target) -> bool:
+        """Return whether a target of an overlay is this host."""
+        return self._engine.is_here(overlay, target)
 
     def hold(self, overlay: str) -> None:
         """Keep commands for the datapath of an overlay until `release`: its links come later."""

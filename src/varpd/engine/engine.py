@@ -164,6 +164,11 @@ class Engine:
             targets.add(known.default)
         return {target for target in targets if not known.here.has(target)}
 
+    def is_here(self, overlay: str, target: Target) -> bool:
+        """Return whether a target of an overlay is this host."""
+        parts = self._overlays.get(overlay)
+        return parts is not None and parts.overlay.here.has(target)
+
     def knows(self, overlay: str, mac: bytes) -> bool:
         """Return whether an overlay has an entry for `mac`."""
         parts = self._overlays.get(overlay)

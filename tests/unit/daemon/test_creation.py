@@ -15,7 +15,7 @@ from varpd.control.messages import ControlError, CreateOverlay, ErrorCode
 from varpd.daemon import creation
 from varpd.daemon.overlay import Overlay, Plan
 from varpd.engine import commands
-from varpd.engine.events import EntrySet
+from varpd.engine.events import EntrySet, LocalAddressesChanged
 from varpd.engine.settings import Mode
 from varpd.provider.plugin import StopReason
 from varpd.provider.properties import Value
@@ -225,6 +225,17 @@ async def test_a_point_plugin_without_a_destination_is_refused(parts: Parts) -> 
         await creation.build(
             overlay_of(parts, request(search="steered", steered__to="0")), parts.runner
         )
+    assert nothing_is_left(parts)
+
+
+async def test_a_point_plugin_whose_destination_is_this_host_is_refused(parts: Parts) -> None:
+    parts.runner.feed(LocalAddressesChanged(frozenset({IPv4Address("192.0.2.9")})))
+    with pytest.raises(ControlError, match=r"192\.0\.2\.9:4789 is this host itself") as caught:
+        await creation.build(
+            overlay_of(parts, request(search="steered", steered__to="9")), parts.runner
+        )
+    assert caught.value.code is ErrorCode.INVALID
+    assert "open blue" not in parts.datapath.log
     assert nothing_is_left(parts)
 
 

@@ -15,6 +15,7 @@ from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon.degradation import CauseKind
 from varpd.daemon.overlay import CHANGE_TIMEOUT
 from varpd.engine import commands
+from varpd.engine.events import LocalAddressesChanged
 from varpd.provider.answers import Target
 from varpd.provider.plugin import StopReason
 
@@ -175,6 +176,28 @@ async def test_a_point_overlay_follows_its_plugins_property(parts: Parts) -> Non
     wanted = Target(ip=IPv4Address("192.0.2.5"), port=4789)
     await until(lambda: parts.engine.default_target("blue") == wanted)
     assert commands.SetDefaultTarget("blue", wanted) in parts.datapath.commands
+
+
+async def test_a_point_overlay_does_not_follow_its_plugin_to_this_host(parts: Parts) -> None:
+    parts.runner.feed(LocalAddressesChanged(frozenset({IPv4Address("192.0.2.9")})))
+    overlay = await parts.overlays.create(request(search="steered", steered__to="5"))
+    with pytest.raises(ControlError, match="is this host itself"):
+        await parts.overlays.set_properties(overlay, {"steered/to": "9", "mtu": "1400"})
+    assert parts.engine.default_target("blue") == Target(ip=IPv4Address("192.0.2.5"), port=4789)
+    assert overlay.instance.values == {"steered/to": 5}
+    assert "mtu" not in overlay.plan.values
+    assert overlay.instance.causes == ()
+
+
+async def test_a_point_overlay_whose_target_became_this_host_can_still_be_changed(
+    parts: Parts,
+) -> None:
+    overlay = await parts.overlays.create(request(search="steered", steered__to="9"))
+    parts.runner.feed(LocalAddressesChanged(frozenset({IPv4Address("192.0.2.9")})))
+    assert [cause.cause for cause in overlay.instance.causes] == [CauseKind.DATAPATH]
+    await parts.overlays.set_properties(overlay, {"steered/to": "9"})
+    await parts.overlays.set_properties(overlay, {"steered/to": "5"})
+    assert overlay.instance.causes == ()
 
 
 async def test_what_is_removed_leaves_nothing(parts: Parts) -> None:

@@ -19,6 +19,7 @@ from varpd.provider.answers import DROP, Target
 from varpd.provider.query import Query
 
 TARGET = Target(port=4789)
+HERE = Target(port=4790)
 DUE = 5.0
 
 
@@ -39,6 +40,9 @@ class ScriptedEngine:
 
     def next_deadline(self) -> float | None:
         return self.deadline
+
+    def is_here(self, overlay: str, target: Target) -> bool:
+        return target == HERE
 
     @property
     def events(self) -> list[Event]:
@@ -111,6 +115,11 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
     """What was logged; formatting a traceback would read files, which blocks the loop."""
     with capture_logs() as captured:
         yield captured
+
+
+async def test_the_engine_says_which_targets_are_this_host(wheel: Wheel) -> None:
+    assert wheel.runner.is_here("blue", HERE)
+    assert not wheel.runner.is_here("blue", TARGET)
 
 
 def resend(*packets: bytes, overlay: str = "blue") -> commands.Resend:

@@ -97,12 +97,15 @@ def test_the_views_say_what_is_known_and_by_whom() -> None:
     assert list(script.engine.each_entry("nowhere")) == []
     assert script.engine.remotes(OVERLAY) == {target(2)}
     assert script.engine.remotes("nowhere") == set()
+    assert not script.engine.is_here("nowhere", target(2))
 
 
 def test_this_host_is_no_remote_and_the_target_of_a_point_overlay_is_one() -> None:
     script = Script()
     script.when(LocalAddressesChanged(frozenset({HERE})))
     script.when(TargetSet(OVERLAY, A, target(1)))
+    assert script.engine.is_here(OVERLAY, target(1))
+    assert not script.engine.is_here(OVERLAY, target(2))
     assert script.engine.remotes(OVERLAY) == set()
     script.when(DefaultTargetSet(OVERLAY, target(1)))
     assert script.engine.remotes(OVERLAY) == set()
