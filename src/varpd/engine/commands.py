@@ -22,6 +22,10 @@ class Install(Struct, frozen=True, gc=False):
     packets: list[bytes]
     """Each with the encapsulation's header in front."""
 
+    since: float = 0.0
+    """When the first frame came for which the rows are written, as `FramesPunted.arrived` says; 0:
+    there was none, or it is not known."""
+
 
 class InstallReplicas(Struct, frozen=True):
     """Make the rows of a group MAC be these targets, whatever they were; none: remove them."""

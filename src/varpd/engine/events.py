@@ -80,6 +80,9 @@ class FramesPunted(Struct, frozen=True, gc=False):
     packets: list[bytes]
     """Each with the encapsulation's header in front, so that it can be resent as it is."""
 
+    arrived: float = 0.0
+    """When the first of them came, on the datapath's own clock; 0: that is not known."""
+
 
 class LookupsAnswered(Struct, frozen=True, gc=False):
     """Answers to `StartLookups`; every query gets exactly one that is not `Deferred`.

@@ -40,8 +40,10 @@ class Forwarding:
         self._overlay = overlay
         self._inquiries = inquiries
 
-    def punted(self, packets: list[bytes], now: float, out: list[Command]) -> None:
-        """Take frames that the kernel had no row for."""
+    def punted(
+        self, packets: list[bytes], now: float, out: list[Command], arrived: float = 0.0
+    ) -> None:
+        """Take frames that the kernel had no row for; `arrived` is when the first of them came."""
         overlay = self._overlay
         headroom = overlay.settings.headroom
         overlay.counters["punted"] += len(packets)
@@ -53,11 +55,15 @@ class Forwarding:
             return
         unicast = [packet for packet in packets if not packet[headroom] & 1]
         if len(unicast) != len(packets):
-            self._groups([packet for packet in packets if packet[headroom] & 1], now, out)
+            groups = [packet for packet in packets if packet[headroom] & 1]
+            self._groups(groups, now, out, arrived)
         if unicast:
-            self.frames(self._limited(classify.UNICAST, unicast, now), now, out)
+            overlay.counters["punted.unicast"] += len(unicast)
+            self.frames(self._limited(classify.UNICAST, unicast, now), now, out, arrived)
 
-    def frames(self, packets: list[bytes], now: float, out: list[Command]) -> None:
+    def frames(
+        self, packets: list[bytes], now: float, out: list[Command], arrived: float = 0.0
+    ) -> None:
         """Take frames that have entries or get them; no limit is applied."""
         overlay = self._overlay
         if not overlay.running:
@@ -83,7 +89,7 @@ class Forwarding:
                 turn.room -= size
                 fresh += 1
                 query = Query(mac, vnetid, packet, headroom)
-                entries[mac] = Pending(query, Waiting([packet], size))
+                entries[mac] = Pending(query, Waiting([packet], size, arrived))
                 queries.append(query)
             elif type(entry) is Valid:
                 known.append((mac, packet, entry))
@@ -166,7 +172,7 @@ class Forwarding:
             renewed = structs.replace(valid, rows_at=now + ROWS_GRACE)
             self._overlay.put(mac, with_valid(entry, renewed))
 
-    def _groups(self, packets: list[bytes], now: float, out: list[Command]) -> None:
+    def _groups(self, packets: list[bytes], now: float, out: list[Command], arrived: float) -> None:
         """Take frames to group addresses."""
         overlay = self._overlay
         headroom = overlay.settings.headroom
@@ -174,20 +180,23 @@ class Forwarding:
         for packet in packets:
             kinds.setdefault(classify.group_kind(packet[headroom:]), []).append(packet)
         for kind, some in kinds.items():
+            overlay.counters[f"punted.{classify.KINDS[kind]}"] += len(some)
             conforming = self._limited(kind, some, now)
             if not overlay.running:
                 overlay.drop("no-instance", len(conforming))
             elif kind == classify.MULTICAST:
-                self._multicast(conforming, now, out)
+                self._multicast(conforming, now, out, arrived)
             else:
                 self._inquiries.punted(conforming, now, out)
 
-    def _multicast(self, packets: list[bytes], now: float, out: list[Command]) -> None:
+    def _multicast(
+        self, packets: list[bytes], now: float, out: list[Command], arrived: float
+    ) -> None:
         headroom = self._overlay.settings.headroom
         rows = [p for p in packets if classify.may_have_rows(p[headroom : headroom + 6])]
         rowless = [p for p in packets if not classify.may_have_rows(p[headroom : headroom + 6])]
         if rows:
-            self.frames(rows, now, out)
+            self.frames(rows, now, out, arrived)
         if rowless:
             self._inquiries.punted(rowless, now, out)
 

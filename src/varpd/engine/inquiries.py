@@ -33,6 +33,8 @@ from varpd.provider.query import Query
 GIVE_UP: Final = 30.0
 """Seconds after which a question that has not been answered is cancelled."""
 
+_PROTOCOLS: Final = {Proxy.ARP: "arp", Proxy.NDP: "ndp", Proxy.DHCP: "dhcp"}
+
 NeighbourRequest = proxy_arp.Request | proxy_ndp.Request
 
 
@@ -148,6 +150,7 @@ class Inquiries:
                     assert_never(proxy)
         except DecodeError as exc:
             self._overlay.drop(exc.reason)
+            self._count(_PROTOCOLS[proxy], "refused")
 
     def neighbours_answered(
         self,
@@ -164,8 +167,10 @@ class Inquiries:
             elif isinstance(answer, MacAddress):
                 self._reply(items, answer, False, now, out)
             elif not isinstance(answer, Deferred):
-                reason = "neighbour-unknown" if isinstance(answer, Drop) else "failed"
-                self._overlay.drop(reason, len(items))
+                known = isinstance(answer, Drop)
+                self._overlay.drop("neighbour-unknown" if known else "failed", len(items))
+                for item in items:
+                    self._count(_protocol_of(item), "unknown" if known else "failed")
 
     def dhcp_answered(
         self,
@@ -181,15 +186,20 @@ class Inquiries:
                 for item in items:
                     self._redirect(item.packet, answer, now, out)
             elif not isinstance(answer, Deferred):
-                reason = "dhcp-no-server" if isinstance(answer, Drop) else "failed"
-                self._overlay.drop(reason, len(items))
+                known = isinstance(answer, Drop)
+                self._overlay.drop("dhcp-no-server" if known else "failed", len(items))
+                self._count("dhcp", "unknown" if known else "failed", len(items))
 
     def time_out(self, question: Question, out: list[Command]) -> None:
         """Drop the frames that have waited too long; the question goes on."""
         for stage in (self._lookups, self._neighbours, self._dhcp):
             inquiry = stage.by_question.get(question)
             if inquiry is not None:
+                if stage is not self._lookups:
+                    for item in inquiry.items:
+                        self._count(_protocol_of(item), "timeout")
                 self._empty(inquiry, "timeout")
+                self._overlay.counters["overdue"] += 1
                 out.append(ReportFault(self._overlay.name, f"no answer to {describe(question)}"))
 
     def stop(self) -> None:
@@ -200,6 +210,11 @@ class Inquiries:
                 self._overlay.waits.pop(inquiry.question, None)
             stage.by_key.clear()
             stage.by_question.clear()
+
+    def _count(self, protocol: str, result: str, count: int = 1) -> None:
+        """Count what became of frames that a proxy was to answer."""
+        if count:
+            self._overlay.counters[f"proxied.{protocol}.{result}"] += count
 
     def _empty(self, inquiry: Inquiry, reason: str) -> None:
         """Drop the frames that wait for an answer."""
@@ -293,10 +308,13 @@ class Inquiries:
             if request.is_probe and request.frame.src == mac:
                 # The asker checks its own address; an answer would look like a conflict.
                 self._overlay.drop("probe-own")
-            elif isinstance(request, proxy_arp.Request):
+                self._count(_protocol_of(item), "probe")
+                continue
+            if isinstance(request, proxy_arp.Request):
                 frames.append(proxy_arp.reply(request, mac))
             else:
                 frames.append(proxy_ndp.reply(request, mac, router=router))
+            self._count(_protocol_of(item), "answered")
         if frames:
             self.replies.reply(mac, frames, now, out)
 
@@ -305,7 +323,19 @@ class Inquiries:
         headroom = self._overlay.settings.headroom
         frame = ethernet.replace_destination(packet[headroom:], mac)
         self._overlay.counters["dhcp-redirected"] += 1
+        self._count("dhcp", "answered")
         self.replies.resend(packet[:headroom] + frame, now, out)
+
+
+def _protocol_of(item: Item) -> str:
+    """Return which protocol's proxy was to answer a frame."""
+    match item.request:
+        case proxy_arp.Request():
+            return "arp"
+        case proxy_ndp.Request():
+            return "ndp"
+        case None:
+            return "dhcp"
 
 
 def describe(question: Question) -> str:

@@ -3,7 +3,8 @@
 The parts of the engine (`forwarding`, `resolution`, `inquiries`, `statements`, `aging`) each take
 care of one kind of event; this is what they share.
 
-What is counted, by the names that `Engine.counters` has. Every frame that is ``punted`` waits, or
+What is counted, by the names that `Engine.counters` has. Frames are ``punted``, and by their kind
+``punted.unicast`` and the others of `classify.KINDS`. Every frame that is ``punted`` waits, or
 ends in exactly one of these:
 
 ``resent``              sent on to its one target
@@ -28,7 +29,13 @@ ends in exactly one of these:
   ``truncated``, ``arp-*``, ``ndp-*``, ``dhcp-*``, ...  a proxy refuses it: `net.decode.Reason`,
                         and what the proxies' ``parse`` raise
 
-Questions to the plugin: ``asked.lookup``, ``asked.arp``, ``asked.dhcp``. What it said in vain:
+What became of frames that a proxy was to answer: ``proxied.PROTOCOL.RESULT``, the protocol being
+``arp``, ``ndp`` or ``dhcp``, the result ``answered``, ``unknown`` (the plugin answered DROP),
+``refused`` (it is none that is answered), ``probe`` (for a guest's own address), ``failed`` or
+``timeout``.
+
+Questions to the plugin: ``asked.lookup``, ``asked.arp``, ``asked.dhcp``; ``overdue`` are those for
+which frames wait no longer. What it said in vain:
 
 ``ignored.late``           an answer, after something newer
 ``ignored.administrator``  where a MAC is of which the administrator has said it
@@ -211,9 +218,14 @@ class Overlay:
     # -- what goes out -------------------------------------------------------------------------
 
     def install(
-        self, valid: Valid, macs: list[bytes], packets: list[bytes], out: list[Command]
+        self,
+        valid: Valid,
+        macs: list[bytes],
+        packets: list[bytes],
+        out: list[Command],
+        since: float = 0.0,
     ) -> None:
-        """Write the rows of MACs that are now `valid`, and send their frames."""
+        """Write the rows of MACs that are now `valid`, and send frames, which came at `since`."""
         if valid.local:
             self.drop("local", len(packets))
             return
@@ -225,7 +237,7 @@ class Overlay:
             self.replicate(valid.targets, packets, out)
             return
         self.counters["resent"] += len(packets)
-        out.append(Install(self.name, valid.targets[0], macs, packets))
+        out.append(Install(self.name, valid.targets[0], macs, packets, since))
 
     def replicate(
         self, targets: tuple[Target, ...], packets: list[bytes], out: list[Command]

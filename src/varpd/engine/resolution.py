@@ -56,7 +56,7 @@ class Resolution:
         """Take answers to where frames go."""
         overlay = self._overlay
         entries, deferred = overlay.entries, overlay.deferred
-        found: dict[Target, tuple[list[bytes], list[bytes]]] = {}
+        found: dict[Target, tuple[list[bytes], list[bytes], float]] = {}
         after: list[Command] = []
         quick = released = 0
         for query, answer in zip(queries, answers, strict=True):
@@ -72,7 +72,8 @@ class Resolution:
             ):
                 pair = found.get(answer)
                 if pair is None:
-                    pair = found[answer] = ([], [])
+                    # All were asked in one turn, and so came in one.
+                    pair = found[answer] = ([], [], entry.waiting.since)
                 pair[0].append(mac)
                 pair[1].extend(entry.waiting.packets)
                 released += entry.waiting.size
@@ -81,13 +82,13 @@ class Resolution:
                 self._answer(query, answer, now, after)
         overlay.shares.lookups.give(quick)
         overlay.shares.waiting.give(released)
-        for target, (macs, packets) in found.items():
+        for target, (macs, packets, since) in found.items():
             valid = overlay.valid((target,), now)
             for mac in macs:
                 entries[mac] = valid
             overlay.uses.add(target, len(macs))
             self.expire(valid, macs, now)
-            overlay.install(valid, macs, packets, out)
+            overlay.install(valid, macs, packets, out, since)
         out.extend(after)
 
     def reply(self, mac: MacAddress, frames: list[bytes], now: float, out: list[Command]) -> None:
@@ -159,6 +160,7 @@ class Resolution:
         if not isinstance(entry, Pending):
             return
         self._drop_waiting(entry, "timeout")
+        overlay.counters["overdue"] += 1
         until = now + overlay.settings.negative_ttl
         holds = hold(entry.holds, shape_of(entry.query), until, now)
         overlay.put(mac, Negative(holds, entry.query))
@@ -236,8 +238,9 @@ class Resolution:
         overlay = self._overlay
         before = overlay.entries[mac]
         packets: list[bytes] = []
+        since = 0.0
         if isinstance(before, Pending):
-            packets = before.waiting.packets
+            packets, since = before.waiting.packets, before.waiting.since
             overlay.shares.waiting.give(before.waiting.size)
         elif isinstance(before, Refreshing):
             overlay.counters["refreshed"] += 1
@@ -246,7 +249,7 @@ class Resolution:
         self.expire(valid, [mac], now)
         if isinstance(before, Refreshing) and valid.local and not before.valid.local:
             overlay.remove_rows([mac], out)
-        overlay.install(valid, [mac], packets, out)
+        overlay.install(valid, [mac], packets, out, since)
 
     def _replicated(
         self, mac: bytes, targets: tuple[Target, ...], now: float, out: list[Command]

@@ -215,8 +215,9 @@ class Statements:
         overlay = self._overlay
         before = overlay.entries.get(mac)
         packets: list[bytes] = []
+        since = 0.0
         if isinstance(before, Pending):
-            packets = before.waiting.packets
+            packets, since = before.waiting.packets, before.waiting.since
             overlay.shares.waiting.give(before.waiting.size)
         valid = overlay.valid((target,), now, origin)
         overlay.put(mac, valid)
@@ -224,7 +225,7 @@ class Statements:
             self._resolution.expire(valid, [mac], now)
         if valid.local and _has_rows(before):
             overlay.remove_rows([mac], out)
-        overlay.install(valid, [mac], packets, out)
+        overlay.install(valid, [mac], packets, out, since)
 
     def _forget(self, mac: bytes, out: list[Command]) -> None:
         """Forget a MAC; frames that wait are asked about anew."""

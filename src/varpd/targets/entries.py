@@ -71,6 +71,9 @@ class Waiting(Struct, gc=False):
     size: int
     """Bytes of them all."""
 
+    since: float = 0.0
+    """When the first of them came, as `FramesPunted.arrived` says."""
+
     def add(self, packet: bytes) -> None:
         """Put a frame behind the others."""
         self.packets.append(packet)

@@ -1,9 +1,12 @@
 """The engine as a whole: overlays apart from each other, deadlines, views."""
 
+from collections import Counter
+
 import pytest
 from msgspec import structs
 
 from support.script import HERE, OVERLAY, UNLIMITED, Script, mac, packet, settings, target
+from varpd.engine import engine
 from varpd.engine.commands import StartLookups
 from varpd.engine.engine import Engine, EntryView
 from varpd.engine.events import (
@@ -21,6 +24,7 @@ from varpd.engine.events import (
     TargetSet,
 )
 from varpd.engine.settings import Totals
+from varpd.targets.census import ROWS
 
 A, GUEST = mac(1), mac(9)
 
@@ -134,3 +138,21 @@ def test_what_a_turn_takes_of_a_share_it_gives_back() -> None:
         assert len(queries) == 64
         script.when(LookupsAnswered(OVERLAY, queries, [target(2)] * 64))
     assert script.engine.waiting(OVERLAY) == 0
+
+
+def test_entries_are_counted_by_their_state() -> None:
+    script = Script()
+    for number in range(2, 5):
+        script.when(TargetSet(OVERLAY, mac(number), target(2)))
+    script.when(EntrySet(OVERLAY, A, None))
+    found = sum(script.engine.census(OVERLAY), Counter[str]())
+    assert found == {"valid": 3, "blocked": 1, ROWS: 3}
+    assert list(script.engine.census("nowhere")) == []
+
+
+def test_a_large_table_is_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CENSUS_SLICE", 2)
+    script = Script()
+    for number in range(2, 7):
+        script.when(TargetSet(OVERLAY, mac(number), target(2)))
+    assert [part["valid"] for part in script.engine.census(OVERLAY)] == [2, 2, 1]

@@ -20,7 +20,7 @@ from varpd.engine.events import (
     TargetSet,
 )
 from varpd.engine.settings import Limits, Mode, Rate
-from varpd.net.addresses import MacAddress, parse_ip
+from varpd.net.addresses import BROADCAST, MacAddress, parse_ip
 from varpd.provider.answers import DROP, Drop, Replicate
 from varpd.provider.query import Query
 
@@ -253,3 +253,31 @@ def test_new_limits_hold_from_then_on() -> None:
 
 def _limits(**changes: Any) -> Limits:
     return structs.replace(UNLIMITED, **changes)
+
+
+def test_rows_are_written_with_the_time_at_which_their_first_frame_came() -> None:
+    script = Script().when(FramesPunted(OVERLAY, [packet(A, B)], 7.5))
+    query = only_query(script)
+    script.when(FramesPunted(OVERLAY, [packet(A, B)], 9.5))
+    script.when(LookupsAnswered(OVERLAY, [query], [target(2)]))
+    assert script.asked(Install).since == 7.5
+
+
+def test_rows_for_a_late_answer_have_the_time_of_their_frame_too() -> None:
+    script = Script().when(FramesPunted(OVERLAY, [packet(A, B)], 7.5))
+    query = only_query(script)
+    script.when(LookupsAnswered(OVERLAY, [query], [DEFERRED]))
+    script.when(LookupsAnswered(OVERLAY, [query], [target(2)]), after=1.0)
+    assert script.asked(Install).since == 7.5
+
+
+def test_rows_that_no_frame_asked_for_have_no_time() -> None:
+    script = Script().when(TargetSet(OVERLAY, A, target(2)))
+    assert script.asked(Install).since == 0.0
+
+
+def test_punted_frames_are_counted_by_their_kind() -> None:
+    arp = packet(BROADCAST, B, ethertype=0x0806)
+    script = Script().when(punt(packet(A, B), packet(B, A), arp))
+    assert (script.count("punted"), script.count("punted.unicast")) == (3, 2)
+    assert script.count("punted.arp") == 1

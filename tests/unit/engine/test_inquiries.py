@@ -54,6 +54,7 @@ from varpd.provider.answers import (
     DhcpAnswer,
     Neighbour,
     NeighbourAnswer,
+    Proxy,
     Replicate,
 )
 from varpd.provider.query import FRAME, REFRESH, Query
@@ -270,7 +271,7 @@ def test_equal_questions_are_asked_once_and_every_asker_is_answered() -> None:
     script.when(neighbour(who, HOLDER))
     script.when(lookup(query(script), target(2)))
     assert replying(script) == [arp_reply(frame) for frame in asked]
-    assert script.count("answered") == 3
+    assert script.count("answered") == script.count("proxied.arp.answered") == 3
 
 
 def test_the_same_frame_again_is_looked_up_once_and_answered_as_often_as_it_came() -> None:
@@ -330,14 +331,14 @@ def test_requests_and_solicitations_never_make_or_meet_an_entry() -> None:
 def test_an_address_that_nobody_has_is_not_answered() -> None:
     script, who = asking(arp_request())
     script.when(neighbour(who, DROP), then=[])
-    assert script.count("dropped.neighbour-unknown") == 1
+    assert script.count("dropped.neighbour-unknown") == script.count("proxied.arp.unknown") == 1
     assert nothing_is_left(script)
 
 
 def test_a_failure_to_find_an_address_drops_the_request() -> None:
     script, who = asking(arp_request(), arp_request(OTHER))
     script.when(neighbour(who, Failed("raised")), then=[])
-    assert script.count("dropped.failed") == 2
+    assert script.count("dropped.failed") == script.count("proxied.arp.failed") == 2
     assert nothing_is_left(script)
 
 
@@ -352,6 +353,7 @@ def test_who_checks_its_own_address_is_not_answered(probe: bytes) -> None:
     script, who = asking(probe)
     script.when(neighbour(who, ASKER), then=[])
     assert script.count("dropped.probe-own") == 1
+    assert script.count("proxied.arp.probe") + script.count("proxied.ndp.probe") == 1
     assert nothing_is_left(script)
 
 
@@ -436,11 +438,13 @@ def test_a_guest_here_is_known_by_the_target_that_is_asked_for_at_once() -> None
     ],
 )
 def test_what_a_proxy_cannot_read_is_dropped_for_a_reason(
-    frame: bytes, answer: Answer, reason: str
+    frame: bytes, answer: Proxy, reason: str
 ) -> None:
     script = Script().when(punt(frame))
     script.when(lookup(query(script), answer), then=[])
     assert script.count(f"dropped.{reason}") == 1
+    protocol = {PROXY_ARP: "arp", PROXY_NDP: "ndp", PROXY_DHCP: "dhcp"}[answer]
+    assert script.count(f"proxied.{protocol}.refused") == 1
     assert nothing_is_left(script)
 
 
@@ -538,7 +542,7 @@ def test_a_clients_broadcast_is_sent_to_the_server_that_the_plugin_names(
         dhcp_server(asked, SERVER),
         then=[Install(OVERLAY, target(2), [], [redirected(discover, SERVER)])],
     )
-    assert script.count("dhcp-redirected") == 1
+    assert script.count("dhcp-redirected") == script.count("proxied.dhcp.answered") == 1
 
 
 def test_the_way_to_a_server_is_looked_up_as_for_any_frame() -> None:
@@ -568,7 +572,7 @@ def test_without_a_server_a_clients_broadcast_is_dropped() -> None:
     script = Script().when(punt(dhcp(dhcpv4.Operation.REQUEST, ASKER)))
     script.when(lookup(query(script), PROXY_DHCP))
     script.when(dhcp_server(dhcp_query(script), DROP), then=[])
-    assert script.count("dropped.dhcp-no-server") == 1
+    assert script.count("dropped.dhcp-no-server") == script.count("proxied.dhcp.unknown") == 1
     assert nothing_is_left(script)
 
 
@@ -576,7 +580,7 @@ def test_a_failure_to_name_a_server_drops_the_broadcast() -> None:
     script = Script().when(punt(dhcp(dhcpv4.Operation.REQUEST, ASKER)))
     script.when(lookup(query(script), PROXY_DHCP))
     script.when(dhcp_server(dhcp_query(script), Failed("raised")), then=[])
-    assert script.count("dropped.failed") == 1
+    assert script.count("dropped.failed") == script.count("proxied.dhcp.failed") == 1
     assert nothing_is_left(script)
 
 
@@ -654,7 +658,11 @@ def test_a_frame_waits_no_longer_than_the_time_out(begin: Any) -> None:
         then=[ReportFault(OVERLAY, f"no answer to {describe(asked)}")],
         after=0.2,
     )
-    assert script.count("dropped.timeout") == 1
+    assert script.count("dropped.timeout") == script.count("overdue") == 1
+    proxied = [name for name in script.engine.counters(OVERLAY) if name.startswith("proxied.")]
+    assert [name.rpartition(".")[2] for name in proxied] == (
+        [] if begin is waiting_for_a_lookup else ["timeout"]
+    )
     assert script.engine.waiting(OVERLAY) == 0
 
 
