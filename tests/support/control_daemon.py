@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,11 @@ class FakeDaemon:
 
     socket: Path
     service: FakeService
+    loop: asyncio.AbstractEventLoop
+
+    def call(self, work: Callable[..., object], *arguments: object) -> None:
+        """Do something in the server's thread."""
+        self.loop.call_soon_threadsafe(work, *arguments)
 
 
 @contextlib.contextmanager
@@ -47,7 +52,7 @@ def running(
         thread.start()
         try:
             assert ready.wait(START), "the control server did not start"
-            yield FakeDaemon(listener.path, fake)
+            yield FakeDaemon(listener.path, fake, loop)
         finally:
             loop.call_soon_threadsafe(end.set)
             thread.join()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, cast
@@ -35,7 +36,7 @@ LINGER: Final = 2.0
 class Connection(web.RequestHandler):
     """The HTTP protocol of the library, with the kernel's word on who is there, and with bounds."""
 
-    __slots__ = ("_limits", "_own_loop", "_timer", "_users", "peer")
+    __slots__ = ("_limits", "_own_loop", "_timer", "_users", "peer", "when_lost")
 
     def __init__(
         self,
@@ -65,6 +66,8 @@ class Connection(web.RequestHandler):
         self._users = users
         self._timer: asyncio.TimerHandle | None = None
         self.peer: Peer | None = None
+        self.when_lost: Callable[[], None] | None = None
+        """Called once the caller has gone, which nobody notices who has nothing to say to him."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who it is and start the clock."""
@@ -83,6 +86,8 @@ class Connection(web.RequestHandler):
         if self.peer is not None:
             self._users[self.peer.uid] -= 1
             self._users += Counter()  # drops who has none left
+        if self.when_lost is not None:
+            self.when_lost()
         super().connection_lost(exc)
 
     def request_began(self) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from varpd.control.messages import API_VERSION, ErrorInfo, HealthInfo
-from varpd.control.routes import ROUTES, Route
+from varpd.control.routes import JSON, ROUTES, Route
+from varpd.control.streams import Stream
 
 PATH: Final = "/openapi.json"
 """Where the server shows the document."""
@@ -48,11 +49,12 @@ def document() -> Document:
 
 
 def _types(route: Route[Any]) -> list[Any]:
-    return [kind for kind in (route.body, route.answer) if kind not in (type(None), None)]
+    return [kind for kind in (route.body, route.answer) if kind not in (type(None), None, Stream)]
 
 
 def _operation(route: Route[Any], schema_of: dict[Any, Document]) -> Document:
-    answers = {str(route.status.value): _answer(route.status, schema_of.get(route.answer))}
+    schema = {"type": "string"} if route.answer is Stream else schema_of.get(route.answer)
+    answers = {str(route.status.value): _answer(route.status, schema, route.media)}
     if route.answer is HealthInfo:
         unwell = HTTPStatus.SERVICE_UNAVAILABLE
         answers[str(unwell.value)] = _answer(unwell, schema_of[HealthInfo])
@@ -77,12 +79,12 @@ def _own_operation() -> Document:
     }
 
 
-def _answer(status: HTTPStatus, schema: Document | None) -> Document:
-    return {"description": status.phrase} | ({} if schema is None else _content(schema))
+def _answer(status: HTTPStatus, schema: Document | None, media: str = JSON) -> Document:
+    return {"description": status.phrase} | ({} if schema is None else _content(schema, media))
 
 
-def _content(schema: Document) -> Document:
-    return {"content": {"application/json": {"schema": schema}}}
+def _content(schema: Document, media: str = JSON) -> Document:
+    return {"content": {media: {"schema": schema}}}
 
 
 def _parameter(name: str) -> Document:

@@ -24,6 +24,9 @@ Body = TypeVar("Body")
 
 _V: Final = f"/v{API_VERSION}"
 
+JSON: Final = "application/json"
+"""The media type of all answers but streams."""
+
 STATUS: Final = {
     ErrorCode.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
@@ -61,6 +64,9 @@ class Route(Generic[Body]):
     """Type of what is answered; None: nothing."""
 
     status: HTTPStatus = HTTPStatus.OK
+
+    media: str = JSON
+    """Media type of what is answered; another than JSON where `answer` is a `Stream`."""
 
 
 async def _create(service: Service, _: Mapping[str, str], body: CreateOverlay) -> OverlayInfo:
@@ -118,8 +124,8 @@ async def _ready(service: Service, _: Mapping[str, str], _body: None) -> HealthI
     return await service.ready()
 
 
-def _read(path: str, summary: str, call: Any, answer: Any) -> Route[None]:
-    return Route("GET", path, summary, Right.READ, call, type(None), answer)
+def _read(path: str, summary: str, call: Any, answer: Any, media: str = JSON) -> Route[None]:
+    return Route("GET", path, summary, Right.READ, call, type(None), answer, media=media)
 
 
 def _change(

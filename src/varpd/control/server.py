@@ -5,6 +5,7 @@ error in JSON; what goes wrong in the service is logged and answered likewise.
 """
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections import Counter
@@ -29,6 +30,7 @@ from varpd.control.messages import (
 )
 from varpd.control.routes import ROUTES, STATUS, Route
 from varpd.control.service import Service
+from varpd.control.streams import Stream
 
 SLICE: Final = 500
 """Items of a long list that are encoded in one turn of the event loop: about 0.3 ms."""
@@ -51,6 +53,8 @@ class ControlServer:
         self._limits = limits or Limits()
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
+        self._streams: set[Stream] = set()
+        self._stopping = False
 
     def set_access(self, access: Access) -> None:
         """Let in others from now on, those that are connected included."""
@@ -75,6 +79,9 @@ class ControlServer:
         if self._server is not None:
             self._server.close()
             self._server = None
+        self._stopping = True
+        for stream in list(self._streams):
+            stream.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -147,6 +154,8 @@ class ControlServer:
     async def _answer(
         self, request: web.Request, status: HTTPStatus, answer: object
     ) -> web.StreamResponse:
+        if isinstance(answer, Stream):
+            return await self._answer_by_and_by(request, answer)
         if isinstance(answer, list) and len(answer) > SLICE:
             return await self._answer_in_slices(request, answer)
         if isinstance(answer, HealthInfo) and not answer.ok:
@@ -154,6 +163,32 @@ class ControlServer:
         if answer is None:
             return web.Response(status=status)
         return web.Response(status=status, body=_ENCODER.encode(answer), content_type=_JSON)
+
+    async def _answer_by_and_by(self, request: web.Request, stream: Stream) -> web.StreamResponse:
+        """Send what comes, until it ends, the caller goes or the server stops."""
+        connection = _connection(request)
+        response = web.StreamResponse(headers={"Content-Type": stream.media})
+        self._streams.add(stream)
+        connection.when_lost = stream.close
+        if self._stopping:
+            stream.close()
+        try:
+            async with contextlib.aclosing(stream.chunks):
+                await response.prepare(request)
+                async for chunk in stream.chunks:
+                    async with asyncio.timeout(self._limits.idle):
+                        await response.write(chunk)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            # The answer has begun, so all that can be said of it is that it breaks off.
+            _log.exception("answer broke off", method=request.method, path=request.path)
+            connection.force_close()
+        finally:
+            connection.when_lost = None
+            self._streams.discard(stream)
+            stream.close()
+        return response
 
     async def _answer_in_slices(
         self, request: web.Request, items: list[object]

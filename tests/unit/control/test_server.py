@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from support import raw_http
-from support.control_daemon import running
+from support.control_daemon import FakeDaemon, running
 from support.fake_service import FakeService
 from varpd.control.access import Access
 from varpd.control.listener import Listener, listen
@@ -19,6 +21,7 @@ from varpd.control.messages import ControlError, ErrorCode, TargetInfo
 from varpd.control.openapi import document
 from varpd.control.routes import STATUS
 from varpd.control.server import SLICE, ControlServer
+from varpd.control.streams import JSON_LINES, Feed, Stream
 
 
 @pytest.fixture
@@ -234,3 +237,78 @@ async def test_stopping_closes_the_connections(
 
 async def test_a_server_that_was_not_started_can_be_stopped(service: FakeService) -> None:
     await ControlServer(service, Access.usual()).stop()
+
+
+class Telling(FakeService):
+    """Answers one of its routes by and by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed: Feed[bytes]
+        self.begun = threading.Event()
+        self.ended = threading.Event()
+        self.fails = False
+
+    async def plugins(self) -> Any:
+        self.feed = Feed(100, 100)
+        return Stream(JSON_LINES, self._chunks(), self.feed.close)
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"begin\n"
+            self.begun.set()
+            while chunks := await self.feed.take():
+                yield b"".join(chunks)
+                if self.fails:
+                    raise RuntimeError("broken")
+            yield b"end\n"
+        finally:
+            self.ended.set()
+
+
+@contextlib.contextmanager
+def listening(daemon: FakeDaemon, service: Telling) -> Iterator[socket.socket]:
+    with raw_http.connected(daemon.socket) as caller:
+        caller.sendall(raw_http.request("GET", "/v1/plugins"))
+        assert service.begun.wait(raw_http.PATIENCE)
+        yield caller
+
+
+def test_a_stream_is_sent_as_it_comes_until_it_ends(tmp_path: Path) -> None:
+    service = Telling()
+    with running(tmp_path, service) as daemon, listening(daemon, service) as caller:
+        assert b"begin\n" in caller.recv(65536)
+        daemon.call(service.feed.put, b"news\n")
+        assert b"news\n" in caller.recv(65536)
+        daemon.call(service.feed.close)
+        assert b"end\n" in raw_http.read_to_end(caller)
+    assert service.ended.is_set()
+
+
+def test_a_caller_who_goes_ends_the_stream(tmp_path: Path) -> None:
+    service = Telling()
+    with running(tmp_path, service) as daemon:
+        with listening(daemon, service):
+            pass
+        assert service.ended.wait(raw_http.PATIENCE)
+
+
+def test_a_server_that_stops_ends_the_stream_with_its_last_word(tmp_path: Path) -> None:
+    service = Telling()
+    with contextlib.ExitStack() as stack:
+        with running(tmp_path, service) as daemon:
+            caller = stack.enter_context(listening(daemon, service))
+        assert b"end\n" in raw_http.read_to_end(caller)
+
+
+def test_a_stream_that_fails_breaks_off_and_is_logged(tmp_path: Path) -> None:
+    service = Telling()
+    service.fails = True
+    with (
+        running(tmp_path, service) as daemon,
+        capture_logs() as logs,
+        listening(daemon, service) as caller,
+    ):
+        daemon.call(service.feed.put, b"news\n")
+        assert b"end\n" not in raw_http.read_to_end(caller)
+    assert [log["event"] for log in logs] == ["answer broke off"]
