@@ -9,6 +9,7 @@ import pytest
 from contract.datapaths import LinuxWorld, MemoryWorld, World, frame, mac
 from support.waiting import until
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Row
+from varpd.datapath.counters import OverlayCounters
 from varpd.datapath.encapsulation import VXLAN
 from varpd.engine.commands import (
     AskUsage,
@@ -20,6 +21,7 @@ from varpd.engine.commands import (
     SetDefaultTarget,
 )
 from varpd.engine.events import (
+    FramesPunted,
     LocalAddressesChanged,
     MacsForgotten,
     MacsLearned,
@@ -437,6 +439,46 @@ async def test_commands_for_an_overlay_that_is_not_open_are_ignored(started: Wor
     assert started.of(RowsRefused) == []
     assert started.of(UsageReported) == []
     assert started.arrived(target) == []
+
+
+async def test_frames_and_rows_are_counted(world: World) -> None:
+    before = world.datapath.totals()
+    sent = frame(REMOTE, GUEST)
+    world.guest_sends(0, sent)
+    await until(lambda: world.punted() == [HEADER + sent])
+    (punted,) = [event for event in world.of(FramesPunted) if HEADER + sent in event.packets]
+    world.datapath.apply(
+        [
+            Install("blue", world.far, [REMOTE], [HEADER + sent], punted.arrived),
+            Inject("blue", [frame(GUEST, REMOTE)]),
+        ]
+    )
+    refused, target = world.refuse(7)
+    world.datapath.apply([Install("blue", target, [refused], [])])
+    await world.datapath.settle()
+    world.datapath.apply([RemoveRows("blue", [REMOTE])])
+    await world.datapath.settle()
+
+    counters, totals = world.datapath.counters("blue"), world.datapath.totals()
+    assert counters.received >= 1
+    assert (counters.sent, counters.injected, counters.lost) == (1, 1, 0)
+    assert counters.miss_to_row.count == 1
+    assert 0 <= counters.miss_to_row.total < 10
+    assert totals.miss_to_row.count == before.miss_to_row.count + 1
+    assert totals.rows_written == before.rows_written + 1
+    assert totals.rows_refused == before.rows_refused + 1
+    assert totals.rows_removed == before.rows_removed + 1
+    assert totals.rows_queued == 0
+
+
+async def test_what_all_overlays_had_stays_counted_when_one_goes(started: World) -> None:
+    await started.datapath.open(started.link())
+    started.datapath.apply([Install("blue", started.far, [REMOTE], [])])
+    await started.datapath.settle()
+    written = started.datapath.totals().rows_written
+    await started.datapath.close("blue")
+    assert started.datapath.counters("blue") == OverlayCounters()
+    assert started.datapath.totals().rows_written == written == 1
 
 
 async def test_the_mtu_of_the_path_is_that_of_the_route(started: World) -> None:

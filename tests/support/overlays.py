@@ -28,6 +28,7 @@ from varpd.datapath.base import (
     Row,
     Sink,
 )
+from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.engine import Engine
 from varpd.net.addresses import IpAddress
@@ -57,6 +58,10 @@ class RememberingDatapath:
 
         self.paths: dict[IpAddress, int] = {}
         """MTUs of paths to targets; 0: there is none. Others have 1500."""
+
+        self.counted: dict[str, OverlayCounters] = {}
+        self.counted_in_all = HostCounters()
+        """What it says that it has counted."""
 
         self.gate: asyncio.Event | None = None
         """What `open` waits for."""
@@ -88,6 +93,12 @@ class RememberingDatapath:
 
     async def settle(self) -> None:
         return
+
+    def counters(self, overlay: str) -> OverlayCounters:
+        return self.counted.get(overlay, OverlayCounters())
+
+    def totals(self) -> HostCounters:
+        return self.counted_in_all
 
     async def dump(self, overlay: str) -> list[Row]:
         return []

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import Event
 from varpd.engine.settings import Mode
@@ -168,6 +169,12 @@ class Datapath(Protocol):
 
     async def settle(self) -> None:
         """Return when everything asked for so far has been done."""
+
+    def counters(self, overlay: str) -> OverlayCounters:
+        """Return what was counted for an overlay; zeros for one that is not open."""
+
+    def totals(self) -> HostCounters:
+        """Return what was counted for all overlays together."""
 
     async def dump(self, overlay: str) -> list[Row]:
         """Return the rows that the kernel has, without those that varpd needs for itself."""

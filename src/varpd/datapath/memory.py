@@ -24,8 +24,9 @@ from varpd.datapath.base import (
     Row,
     Sink,
 )
+from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS
-from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port
+from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port, Totals
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged
 from varpd.net.addresses import IpAddress
@@ -93,6 +94,7 @@ class MemoryDatapath:
         self._bridges: dict[str, MemoryBridge] = {}
         self._events: deque[Event] = deque()
         self._running = False
+        self._totals = Totals()
 
     @property
     def name(self) -> str:
@@ -122,24 +124,30 @@ class MemoryDatapath:
                 raise _refused(link.name, DatapathErrorCode.FAILED, "the datapath is not running")
             _check(link, self._addresses, self._bridges)
             ports = {} if found is None else found.ports
-            self._remove(link.name)
+            _remove(self._bridges, self._underlay, link.name)
             if not _listens(self._bridges, link.listen_ip, link.listen_port):
                 self._underlay.attach(
                     link.listen_ip, link.listen_port, partial(_receive, self._bridges)
                 )
             bridge = MemoryBridge(
-                link, ports, self._underlay.send, self._tell, self.refuse, self._clock
+                link,
+                ports,
+                self._underlay.send,
+                self._tell,
+                self.refuse,
+                self._clock,
+                self._totals,
             )
             self._bridges[link.name] = bridge
         return self._bridges[link.name].state
 
     async def close(self, overlay: str) -> None:
         """See `Datapath.close`."""
-        self._remove(overlay)
+        _remove(self._bridges, self._underlay, overlay)
 
     async def change(self, link: Link) -> LinkState:
         """See `Datapath.change`."""
-        bridge = self._found(link.name)
+        bridge = _found(self._bridges, link.name)
         bridge.link = link
         return bridge.state
 
@@ -155,6 +163,21 @@ class MemoryDatapath:
         while self._events:
             self._give()
 
+    def counters(self, overlay: str) -> OverlayCounters:
+        """See `Datapath.counters`."""
+        bridge = self._bridges.get(overlay)
+        return OverlayCounters() if bridge is None else bridge.counters
+
+    def totals(self) -> HostCounters:
+        """See `Datapath.totals`."""
+        counts, delays = self._totals.counts, self._totals.delays
+        return HostCounters(
+            rows_written=counts["written"],
+            rows_removed=counts["removed"],
+            rows_refused=counts["refused"],
+            miss_to_row=delays.distribution,
+        )
+
     async def dump(self, overlay: str) -> list[Row]:
         """See `Datapath.dump`."""
         bridge = self._bridges.get(overlay)
@@ -162,7 +185,7 @@ class MemoryDatapath:
 
     async def state(self, overlay: str) -> LinkState:
         """See `Datapath.state`."""
-        return self._found(overlay).state
+        return _found(self._bridges, overlay).state
 
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """Return the MTU of the underlay, the same everywhere."""
@@ -175,41 +198,46 @@ class MemoryDatapath:
             DatapathError: there is no such overlay.
             ValueError: it has such a port already.
         """
-        return self._found(overlay).attach(port)
+        return _found(self._bridges, overlay).attach(port)
 
     def detach(self, overlay: str, port: str) -> None:
         """Take a guest's port away."""
-        self._found(overlay).detach(port)
+        _found(self._bridges, overlay).detach(port)
 
     def set_addresses(self, addresses: Iterable[IpAddress]) -> None:
         """Give this host other addresses."""
         self._addresses = frozenset(addresses)
         self._tell(LocalAddressesChanged(self._addresses))
 
-    def _remove(self, overlay: str) -> None:
-        bridge = self._bridges.pop(overlay, None)
-        if bridge is not None:
-            bridge.end()
-            at = bridge.link.listen_ip, bridge.link.listen_port
-            if not _listens(self._bridges, *at):
-                self._underlay.detach(*at)
-
-    def _found(self, overlay: str) -> MemoryBridge:
-        bridge = self._bridges.get(overlay)
-        if bridge is None:
-            raise DatapathError(DatapathErrorCode.FAILED, f"{overlay}: there is no such overlay")
-        return bridge
-
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event) -> bool:
+        """Give the sink an event, later; return whether there was room for it."""
         if isinstance(event, FramesPunted) and len(self._events) >= PUNT_ROOM:
             self.lost += 1
-        elif self._running:
+            return False
+        if self._running:
             self._events.append(event)
             asyncio.get_running_loop().call_soon(self._give)
+        return True
 
     def _give(self) -> None:
         if self._events:
             self._sink(self._events.popleft())
+
+
+def _remove(bridges: dict[str, MemoryBridge], underlay: MemoryUnderlay, overlay: str) -> None:
+    bridge = bridges.pop(overlay, None)
+    if bridge is not None:
+        bridge.end()
+        at = bridge.link.listen_ip, bridge.link.listen_port
+        if not _listens(bridges, *at):
+            underlay.detach(*at)
+
+
+def _found(bridges: Mapping[str, MemoryBridge], overlay: str) -> MemoryBridge:
+    bridge = bridges.get(overlay)
+    if bridge is None:
+        raise DatapathError(DatapathErrorCode.FAILED, f"{overlay}: there is no such overlay")
+    return bridge
 
 
 def _receive(bridges: Mapping[str, MemoryBridge], packet: bytes) -> None:

@@ -10,10 +10,12 @@ What it does with a frame is what the Linux kernel does with bridge and vxlan as
 - nothing that comes out of the tunnel goes back into it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, assert_never
 
 from varpd.datapath.base import Link, LinkState, Row
+from varpd.datapath.counters import OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.engine.commands import (
     AskUsage,
@@ -33,6 +35,7 @@ from varpd.engine.events import (
     RowsRefused,
     UsageReported,
 )
+from varpd.engine.histogram import Histogram
 from varpd.engine.settings import Mode
 from varpd.net.addresses import MAC_SIZE, ZERO
 from varpd.provider.answers import Target
@@ -67,6 +70,16 @@ class Port:
             self.bridge.from_guest(self, frame)
 
 
+class Totals:
+    """What all bridges of a host together count."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        """Rows ``written``, ``removed`` and ``refused``."""
+        self.delays = Histogram()
+        """From frames' arrival to their rows."""
+
+
 class MemoryBridge:
     """Bridge, tunnel device and rows of one overlay."""
 
@@ -75,11 +88,15 @@ class MemoryBridge:
         link: Link,
         ports: dict[str, Port],
         send: Callable[[Target, bytes], bool],
-        tell: Callable[[Event], None],
+        tell: Callable[[Event], bool],
         refuse: dict[bytes, str],
         clock: Callable[[], float],
+        totals: "Totals",
     ) -> None:
-        """Take over `ports`, `send` to the underlay, `tell` events, `refuse` rows of MACs."""
+        """Take over `ports`, `send` to the underlay, `tell` events, `refuse` rows of MACs.
+
+        What is counted for all bridges together goes to `totals`.
+        """
         self.link = link
         self.ports = ports
         self.default = link.default
@@ -93,6 +110,9 @@ class MemoryBridge:
         self._groups: dict[bytes, tuple[Target, ...]] = {}
         self._learned: dict[bytes, str] = {}
         self._used: dict[bytes, float] = {}
+        self._tally: Counter[str] = Counter()
+        self._delays = Histogram()
+        self.totals = totals
         for port in ports.values():
             port.bridge = self
 
@@ -128,8 +148,11 @@ class MemoryBridge:
     def do(self, command: DatapathCommand) -> None:
         """Do what the engine asks for."""
         match command:
-            case Install(_, target, macs, packets):
+            case Install(_, target, macs, packets, since):
                 self.install(target, macs)
+                if since and macs:
+                    for delays in (self._delays, self.totals.delays):
+                        delays.observe(self._clock() - since, len(macs))
                 self._send_all(target, packets)
             case InstallReplicas(_, mac, targets):
                 self.install_replicas(mac, targets)
@@ -140,6 +163,7 @@ class MemoryBridge:
             case Resend(_, target, packets):
                 self._send_all(target, packets)
             case Inject(_, frames):
+                self._tally["injected"] += len(frames)
                 for frame in frames:
                     self.from_tunnel(frame)
             case AskUsage(overlay, macs):
@@ -156,8 +180,10 @@ class MemoryBridge:
             if error is None:
                 self._rows[mac] = target
                 self._used[mac] = self._clock()
+                self.totals.counts["written"] += 1
             else:
                 self._rows.pop(mac, None)
+                self.totals.counts["refused"] += 1
                 refused.setdefault(error, []).append(mac)
         for error, refused_macs in refused.items():
             self._tell(RowsRefused(self.link.name, refused_macs, error))
@@ -168,8 +194,10 @@ class MemoryBridge:
         errors = [self._refusal(mac, target, group=True) for target in targets]
         error = next((error for error in errors if error is not None), None)
         if error is not None:
+            self.totals.counts["refused"] += 1
             self._tell(RowsRefused(self.link.name, [mac], error))
         elif targets:
+            self.totals.counts["written"] += len(targets)
             self._groups[mac] = tuple(dict.fromkeys(targets))
             self._used[mac] = self._clock()
 
@@ -177,6 +205,12 @@ class MemoryBridge:
         """Remove rows of unicast MACs."""
         for mac in macs:
             self._rows.pop(mac, None)
+            self.totals.counts["removed"] += 1
+
+    @property
+    def counters(self) -> OverlayCounters:
+        """What was counted."""
+        return OverlayCounters(**self._tally, miss_to_row=self._delays.distribution)
 
     def usage(self, macs: Sequence[bytes]) -> list[float | None]:
         """Return how many seconds ago each row carried a frame, or None."""
@@ -231,7 +265,8 @@ class MemoryBridge:
         elif dst in self._groups:
             targets = self._groups[dst]
         else:
-            self._tell(FramesPunted(self.link.name, [packet]))
+            taken = self._tell(FramesPunted(self.link.name, [packet], self._clock()))
+            self._tally["received" if taken else "lost"] += 1
             return
         self._used[dst] = self._clock()
         for target in targets:
@@ -239,7 +274,7 @@ class MemoryBridge:
 
     def _send_all(self, target: Target, packets: Sequence[bytes]) -> None:
         for packet in packets:
-            self._send(target, packet)
+            self._tally["sent" if self._send(target, packet) else "not_sent"] += 1
 
     def _flood(self, frame: bytes, source: Port | None) -> None:
         for port in list(self.ports.values()):

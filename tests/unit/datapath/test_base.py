@@ -58,11 +58,11 @@ def test_what_is_said_of_a_datapath_is_a_value(value: Struct, field: str) -> Non
     assert len({value, structs.replace(value)}) == 1
 
 
-def test_only_applying_commands_does_not_wait_for_the_kernel() -> None:
+def test_only_applying_commands_and_counting_do_not_wait_for_the_kernel() -> None:
     methods = {
         name: member
         for name, member in inspect.getmembers(Datapath, inspect.isfunction)
         if not name.startswith("_")
     }
     plain = {name for name, member in methods.items() if not inspect.iscoroutinefunction(member)}
-    assert plain == {"apply"}
+    assert plain == {"apply", "counters", "totals"}

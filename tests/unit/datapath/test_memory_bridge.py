@@ -7,7 +7,8 @@ import pytest
 
 from varpd.datapath.base import Link, Row
 from varpd.datapath.encapsulation import VXLAN
-from varpd.datapath.memory_bridge import MemoryBridge, Port
+from varpd.datapath.memory_bridge import MemoryBridge, Port, Totals
+from varpd.engine.commands import Inject, Install, RemoveRows
 from varpd.engine.events import Event, FramesPunted, MacsForgotten, MacsLearned, RowsRefused
 from varpd.engine.settings import Mode
 from varpd.net.addresses import ZERO
@@ -48,10 +49,15 @@ class Bench:
             listen_port=4789,
             default=self.default,
         )
+        self.totals = Totals()
         self.bridge = MemoryBridge(
-            link, {}, self.send, self.events.append, self.refuse, lambda: self.now
+            link, {}, self.send, self.tell, self.refuse, lambda: self.now, self.totals
         )
         self.a, self.b, self.c = (self.bridge.attach(name) for name in "abc")
+
+    def tell(self, event: Event) -> bool:
+        self.events.append(event)
+        return True
 
     def send(self, target: Target, packet: bytes) -> bool:
         self.wire.append((target, packet))
@@ -261,3 +267,22 @@ def test_a_port_has_a_name_of_its_own(bench: Bench) -> None:
 def test_a_frame_has_a_header(bench: Bench) -> None:
     with pytest.raises(ValueError, match="13 bytes"):
         bench.a.send(bytes(13))
+
+
+def test_what_it_does_is_counted(bench: Bench) -> None:
+    far = Target(ip_address("192.0.2.2"), 4789)
+    bench.now = 10.0
+    bench.a.send(frame(FAR, A))
+    bench.now = 10.5
+    (punted,) = bench.of(FramesPunted)
+    assert isinstance(punted, FramesPunted)
+    assert punted.arrived == 10.0
+    bench.bridge.do(Install("blue", far, [FAR], punted.packets, punted.arrived))
+    bench.bridge.do(Inject("blue", [frame(A, FAR)]))
+    bench.bridge.do(RemoveRows("blue", [FAR]))
+
+    counters = bench.bridge.counters
+    assert (counters.received, counters.sent, counters.injected) == (1, 1, 1)
+    assert (counters.miss_to_row.count, counters.miss_to_row.total) == (1, 0.5)
+    assert bench.totals.counts == {"written": 1, "removed": 1}
+    assert bench.totals.delays.distribution == counters.miss_to_row

@@ -15,8 +15,9 @@ from weakref import WeakValueDictionary
 from msgspec import Struct
 
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Link, LinkState, Row, Sink
+from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS, VXLAN
-from varpd.datapath.linux import buffers, links, opening, path_mtu, refusals, tables
+from varpd.datapath.linux import buffers, counting, links, opening, path_mtu, refusals, tables
 from varpd.datapath.linux.keeping import Keeper, NoKeeper
 from varpd.datapath.linux.kernel import Kernel
 from varpd.datapath.linux.monitor import Monitor
@@ -71,7 +72,9 @@ class LinuxDatapath:
         self.monitor = Monitor(sink, self._threads.tables)
         """Knows this host's addresses and guests' MACs."""
 
-        self.writer = RowWriter(self._on_refused)
+        self.writer = RowWriter(
+            lambda overlay, macs, error: self._tell(RowsRefused(overlay, macs, error))
+        )
         """Writes the rows."""
 
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,7 +133,7 @@ class LinuxDatapath:
                     if isinstance(error, OSError):
                         raise refusals.refused(link.name, "carry its frames", error) from error
                     raise
-            return await self._state(link.name)
+            return await _state(self._threads, link.name)
 
     async def close(self, overlay: str) -> None:
         """See `Datapath.close`."""
@@ -156,7 +159,7 @@ class LinuxDatapath:
             except OSError as error:
                 raise refusals.refused(link.name, f"set the MTU to {mtu}", error) from error
             found.link = link
-            return await self._state(link.name)
+            return await _state(self._threads, link.name)
 
     def apply(self, commands: Sequence[DatapathCommand]) -> None:
         """See `Datapath.apply`."""
@@ -189,6 +192,18 @@ class LinuxDatapath:
         await asyncio.wrap_future(self.writer.settle())
         await self._threads.request(_nothing)
 
+    def counters(self, overlay: str) -> OverlayCounters:
+        """See `Datapath.counters`."""
+        found = self._overlays.get(overlay)
+        if found is None:
+            return OverlayCounters()
+        delays = self.writer.delays_of(overlay)
+        return counting.overlay_counters(found.made.punt, found.sender, delays)
+
+    def totals(self) -> HostCounters:
+        """See `Datapath.totals`."""
+        return counting.host_counters(self.writer, self.monitor)
+
     async def dump(self, overlay: str) -> list[Row]:
         """See `Datapath.dump`; takes seconds for 100,000 rows, and more than in proportion."""
         found = self._overlays.get(overlay)
@@ -205,7 +220,7 @@ class LinuxDatapath:
         """See `Datapath.state`."""
         if overlay not in self._overlays:
             raise _unknown(overlay)
-        return await self._state(overlay)
+        return await _state(self._threads, overlay)
 
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """See `Datapath.path_mtu`.
@@ -258,12 +273,6 @@ class LinuxDatapath:
         if punt is not None:
             punt.close()
 
-    async def _state(self, overlay: str) -> LinkState:
-        found = await self._threads.request(links.state, overlay)
-        if found is None:
-            raise _unknown(overlay)
-        return found
-
     def _set_default(self, found: OpenOverlay, command: SetDefaultTarget) -> None:
         done = self._threads.submit(
             opening.set_default,
@@ -288,9 +297,6 @@ class LinuxDatapath:
 
         self.writer.usage(command.overlay, command.macs).add_done_callback(report)
 
-    def _on_refused(self, overlay: str, macs: list[bytes], error: str) -> None:
-        self._tell(RowsRefused(overlay, macs, error))
-
     def _tell(self, event: Event) -> None:
         """Give an event to the event loop, from any thread."""
         if self._loop is not None:
@@ -299,8 +305,15 @@ class LinuxDatapath:
                 self._loop.call_soon_threadsafe(self._sink, event)
 
 
-def _deliver(sink: Sink, overlay: str, packets: list[bytes]) -> None:
-    sink(FramesPunted(overlay, packets))
+async def _state(threads: KernelThreads, overlay: str) -> LinkState:
+    found = await threads.request(links.state, overlay)
+    if found is None:
+        raise _unknown(overlay)
+    return found
+
+
+def _deliver(sink: Sink, overlay: str, packets: list[bytes], arrived: float) -> None:
+    sink(FramesPunted(overlay, packets, arrived))
 
 
 def _inject(sender: Sender, frames: list[bytes]) -> None:

@@ -49,6 +49,8 @@ class Batch:
     table: Table
     installs: dict[Target, list[bytes]]
     removals: list[bytes]
+    since: list[tuple[float, int]] = field(default_factory=list)
+    """When frames came that these rows are for, with how many rows: the first ones first."""
 
     @property
     def size(self) -> int:
@@ -79,6 +81,8 @@ class _Lane:
     """By MAC; barriers by names of their own, which are longer."""
     groups: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
     """Destinations of group MACs as the kernel has them."""
+    since: deque[tuple[float, int]] = field(default_factory=deque)
+    """When frames came for the rows that wait, with how many rows, in the order of `waiting`."""
 
 
 class Lanes:
@@ -124,10 +128,11 @@ class Lanes:
                     wanted.run()
         return rows
 
-    def put(self, overlay: str, macs: Sequence[bytes], wanted: Wanted) -> int:
+    def put(self, overlay: str, macs: Sequence[bytes], wanted: Wanted, since: float = 0.0) -> int:
         """Ask for the rows of MACs; return how many of these add nothing to what is to be done.
 
-        That is those whose earlier wish is superseded, or all if the overlay is not open.
+        That is those whose earlier wish is superseded, or all if the overlay is not open. `since`
+        is when a frame came that the rows are for; 0: there was none.
         """
         lane = self._lanes.get(overlay)
         if lane is None:
@@ -138,7 +143,14 @@ class Lanes:
             self._turns.append(overlay)
         for mac in macs:
             waiting[mac] = wanted
-        return len(macs) - (len(waiting) - before)
+        added = len(waiting) - before
+        if added:
+            last, count = lane.since.pop() if lane.since else (since, 0)
+            if last != since:
+                lane.since.append((last, count))
+                count = 0
+            lane.since.append((since, count + added))
+        return len(macs) - added
 
     def put_barrier(self, barrier: Barrier, overlay: str | None = None) -> None:
         """Put a barrier behind all that waits, or all that waits in one overlay's lane."""
@@ -200,6 +212,7 @@ def _take(overlay: str, lane: _Lane) -> Work:
                 if taken == 0:
                     if isinstance(wanted, Barrier):
                         return wanted
+                    _take_since(lane, 1)
                     return _group_change(overlay, lane, key, wanted)
                 waiting[key] = wanted
                 waiting.move_to_end(key, last=False)
@@ -207,7 +220,23 @@ def _take(overlay: str, lane: _Lane) -> Work:
             add = (removals if wanted is None else installs.setdefault(wanted, [])).append
             before = wanted
         add(key)
-    return Batch(overlay, lane.table, installs, removals)
+    batch = Batch(overlay, lane.table, installs, removals)
+    batch.since = _take_since(lane, batch.size)
+    return batch
+
+
+def _take_since(lane: _Lane, rows: int) -> list[tuple[float, int]]:
+    """Take from a lane when the frames came that its first rows are for."""
+    taken = []
+    while rows:
+        since, count = lane.since.popleft()
+        some = min(count, rows)
+        if some < count:
+            lane.since.appendleft((since, count - some))
+        rows -= some
+        if since:
+            taken.append((since, some))
+    return taken
 
 
 def _group_change(overlay: str, lane: _Lane, mac: bytes, wanted: tuple[Target, ...]) -> GroupChange:

@@ -31,7 +31,7 @@ class Made(Struct):
 def make(
     kernel: Kernel,
     link: Link,
-    deliver: Callable[[list[bytes]], None],
+    deliver: Callable[[list[bytes], float], None],
     keeper: Keeper,
     undo: ExitStack,
 ) -> Made:
@@ -59,7 +59,7 @@ def make(
 def _open_punt_path(
     kernel: Kernel,
     link: Link,
-    deliver: Callable[[list[bytes]], None],
+    deliver: Callable[[list[bytes], float], None],
     keeper: Keeper,
     undo: ExitStack,
 ) -> PuntSocket:

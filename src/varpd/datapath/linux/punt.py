@@ -109,10 +109,11 @@ class PuntSocket:
         vnetid: int,
         encapsulation: Encapsulation,
         listen_ip: IpAddress,
-        deliver: Callable[[list[bytes]], None],
+        deliver: Callable[[list[bytes], float], None],
         kept: socket.socket | None = None,
     ) -> None:
-        """`deliver` takes the frames of a turn, each with the header in front.
+        """`deliver` takes the frames of a turn, each with the header in front, and when the first
+        of them came, as `time.monotonic` has it; 0: that is not known.
 
         `kept` is a socket that already has that address and port; frames may wait in it.
         """
@@ -169,16 +170,18 @@ class PuntSocket:
         """
         if self.waiting:
             waited, self.waiting = self.waiting[:budget], self.waiting[budget:]
-            return self._deliver_turn(waited)
+            return self._deliver_turn(waited, 0.0)
         recv = self.socket.recv
         packets: list[bytes] = []
+        arrived = 0.0
         try:
             packets.append(self._read_first())
+            arrived = time.monotonic() - self.delay
             for _ in range(budget - 1):
                 packets.append(recv(RECEIVE_SIZE))  # noqa: PERF401 - the loop ends by an exception
         except BlockingIOError:
             pass
-        return self._deliver_turn(packets)
+        return self._deliver_turn(packets, arrived)
 
     def wait(self, packets: Sequence[bytes]) -> None:
         """Have frames that somebody else read delivered before those that are still to come."""
@@ -188,11 +191,11 @@ class PuntSocket:
         """Give the port back."""
         self.socket.close()
 
-    def _deliver_turn(self, packets: list[bytes]) -> int:
+    def _deliver_turn(self, packets: list[bytes], arrived: float) -> int:
         if packets:
             self.turns += 1
             self.received += len(packets)
-            self._deliver(packets)
+            self._deliver(packets, arrived)
         return len(packets)
 
     def _take_in(self, header: bytes) -> None:

@@ -20,6 +20,7 @@ from varpd.datapath.linux.lanes import Barrier, Batch, GroupChange, Lanes, Wante
 from varpd.datapath.linux.row_session import RowCounters, RowSession, RowSocket, open_row_socket
 from varpd.datapath.linux.rows import Table
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
+from varpd.engine.histogram import Distribution, Histogram
 from varpd.engine.settings import Totals
 
 QUEUE_ROWS: Final = Totals().targets
@@ -63,6 +64,9 @@ class RowWriter:
         self.on_refused = on_refused
         self.counters = RowCounters()
         """What became of the rows."""
+        self.delays = Histogram()
+        """From frames' arrival, on the writer's clock, to their rows, for all overlays."""
+        self._delays: dict[str, Histogram] = {}
         self._bound = queue_rows
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lanes = Lanes()
@@ -109,6 +113,7 @@ class RowWriter:
     def open(self, overlay: str, vx_ifindex: int, mac_master: bool = True) -> None:
         """Write an overlay's rows from now on: to its tunnel device, and to that one's bridge."""
         table = Table(vx_ifindex, mac_master)
+        self._delays[overlay] = Histogram()
         self._requests.put(lambda: self._lanes.open(overlay, table))
 
     def close(self, overlay: str) -> Future[None]:
@@ -118,15 +123,21 @@ class RowWriter:
             self._finished += self._lanes.close(overlay)
             _resolve(done, None)
 
+        self._delays.pop(overlay, None)
         done: Future[None] = Future()
         self._ask_for(done, close, None)
         return done
 
+    def delays_of(self, overlay: str) -> Distribution:
+        """Return the `delays` of one overlay since it was opened."""
+        found = self._delays.get(overlay)
+        return Distribution() if found is None else found.distribution
+
     def submit(self, command: Install | InstallReplicas | RemoveRows) -> None:
         """Write or remove the rows of a command; its frames are not this writer's."""
         match command:
-            case Install(overlay, target, macs, _):
-                self._submit(overlay, macs, target)
+            case Install(overlay, target, macs, _, since):
+                self._submit(overlay, macs, target, since)
             case InstallReplicas(overlay, mac, targets):
                 self._submit(overlay, [mac], targets)
             case RemoveRows(overlay, macs):
@@ -184,13 +195,13 @@ class RowWriter:
         self._ask_for(done, lambda: self._lanes.put_barrier(barrier, overlay), unknown)
         return done
 
-    def _submit(self, overlay: str, macs: list[bytes], wanted: Wanted) -> None:
+    def _submit(self, overlay: str, macs: list[bytes], wanted: Wanted, since: float = 0.0) -> None:
         refused = bool(wanted) and self.queued + len(macs) > self._bound
         if refused:
             wanted = () if isinstance(wanted, tuple) else None
 
         def put() -> None:
-            self._finished += self._lanes.put(overlay, macs, wanted)
+            self._finished += self._lanes.put(overlay, macs, wanted, since)
             if refused:
                 self.counters.refused += len(macs)
                 self._report(overlay, macs, "the row writer's queue is full")
@@ -243,10 +254,22 @@ class RowWriter:
             case Batch():
                 self._finished += work.size
                 session.write(work)
+                self._observe(work)
             case GroupChange():
                 self._finished += 1
                 if not session.change_group(work):
                     self._lanes.forget_group(work.overlay, work.mac)
+
+    def _observe(self, batch: Batch) -> None:
+        """Count how long frames' rows took, now that they are in the kernel."""
+        if not batch.since:
+            return
+        now = self._clock()
+        of_overlay = self._delays.get(batch.overlay)
+        for since, count in batch.since:
+            self.delays.observe(now - since, count)
+            if of_overlay is not None:
+                of_overlay.observe(now - since, count)
 
 
 def _resolve(future: Future[T], result: T) -> None:

@@ -1,5 +1,6 @@
 """The row writer's queue: order, merging, turns, barriers."""
 
+from collections import deque
 from ipaddress import ip_address
 
 from hypothesis import given
@@ -256,3 +257,45 @@ def test_whatever_is_asked_the_last_wish_of_each_mac_is_done_last(
 
     assert done == wanted
     assert counted == sum(len(numbers) for _, numbers, _, _ in wishes)
+
+
+def test_a_batch_knows_when_the_frames_came_that_it_is_for() -> None:
+    waiting = lanes("blue")
+    waiting.put("blue", [mac(1), mac(2)], ONE, 7.0)
+    waiting.put("blue", [mac(3)], TWO, 7.0)
+    waiting.put("blue", [mac(4)], None)
+    waiting.put("blue", [mac(5)], ONE, 8.0)
+    (batch,) = drain(waiting)
+    assert isinstance(batch, Batch)
+    assert batch.since == [(7.0, 3), (8.0, 1)]
+
+
+def test_a_row_that_is_asked_for_again_is_as_old_as_it_was() -> None:
+    waiting = lanes("blue")
+    waiting.put("blue", [mac(1)], ONE, 7.0)
+    waiting.put("blue", [mac(1), mac(2)], TWO, 8.0)
+    (batch,) = drain(waiting)
+    assert isinstance(batch, Batch)
+    assert batch.since == [(7.0, 1), (8.0, 1)]
+
+
+def test_each_batch_of_a_long_queue_has_its_part() -> None:
+    waiting = lanes("blue")
+    waiting.put("blue", [mac(number) for number in range(BATCH + 1)], ONE, 7.0)
+    waiting.put("blue", [GROUP], (TWO,), 8.0)
+    waiting.put("blue", [mac(BATCH + 1)], ONE, 9.0)
+    batches = [work for work in drain(waiting) if isinstance(work, Batch)]
+    assert [batch.since for batch in batches] == [[(7.0, BATCH)], [(7.0, 1)], [(9.0, 1)]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 7.0, 8.0])), max_size=60))
+def test_rows_and_times_never_part(puts: list[tuple[int, float]]) -> None:
+    waiting = lanes("blue")
+    for number, since in puts:
+        waiting.put("blue", [mac(number)], ONE, since)
+    firsts: dict[int, float] = {}
+    for number, since in puts:
+        firsts.setdefault(number, since)
+    taken = [pair for work in drain(waiting) if isinstance(work, Batch) for pair in work.since]
+    assert sum(count for _, count in taken) == sum(since > 0 for since in firsts.values())
+    assert waiting._lanes["blue"].since == deque()

@@ -72,16 +72,20 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     return fake
 
 
+def nobody(packets: list[bytes], arrived: float) -> None:
+    """Take frames and do nothing."""
+
+
 def make(kernel: FakeKernel, link: Link, keeper: FakeKeeper | None = None) -> opening.Made:
     with ExitStack() as undo:
-        made = opening.make(kernel, link, lambda packets: None, keeper or FakeKeeper(), undo)
+        made = opening.make(kernel, link, nobody, keeper or FakeKeeper(), undo)
         undo.pop_all()
         return made
 
 
 def refused(kernel: FakeKernel, link: Link, keeper: FakeKeeper | None = None) -> DatapathErrorCode:
     with pytest.raises(DatapathError) as error, ExitStack() as undo:
-        opening.make(kernel, link, lambda packets: None, keeper or FakeKeeper(), undo)
+        opening.make(kernel, link, nobody, keeper or FakeKeeper(), undo)
     assert set(kernel.found) == {"lo"}
     return error.value.code
 

@@ -28,9 +28,14 @@ class Bench:
     def __init__(self, address: str) -> None:
         self.ip = ip_address(address)
         self.turns: list[list[bytes]] = []
-        self.punt = PuntSocket(self.ip, 0, VNETID, VXLAN, self.ip, self.turns.append)
+        self.arrived: list[float] = []
+        self.punt = PuntSocket(self.ip, 0, VNETID, VXLAN, self.ip, self.deliver)
         self.device = socket.socket(self.punt.socket.family, socket.SOCK_DGRAM)
         self.device.bind((address, 0))
+
+    def deliver(self, packets: list[bytes], arrived: float) -> None:
+        self.turns.append(packets)
+        self.arrived.append(arrived)
 
     def send(self, *packets: bytes) -> None:
         for packet in packets:
@@ -208,8 +213,7 @@ def test_what_waits_in_a_kept_socket_comes_before_what_is_still_to_come(bench: B
     kept = bench.punt.socket.dup()
     bench.punt.close()
 
-    turns: list[list[bytes]] = []
-    again = PuntSocket(bench.ip, 0, VNETID, VXLAN, bench.ip, turns.append, kept)
+    again = PuntSocket(bench.ip, 0, VNETID, VXLAN, bench.ip, bench.deliver, kept)
     bench.device.sendto(packet(3), kept.getsockname())
     try:
         assert again.socket is kept
@@ -219,7 +223,7 @@ def test_what_waits_in_a_kept_socket_comes_before_what_is_still_to_come(bench: B
         assert again.read_turn() == 0
     finally:
         again.close()
-    assert turns == [[packet(1)], [packet(2)], [packet(3)]]
+    assert bench.turns == [[packet(1)], [packet(2)], [packet(3)]]
     assert again.received == 3
 
 
@@ -232,7 +236,7 @@ def test_what_waited_too_long_in_a_kept_socket_is_counted_and_dropped(
 
     wall = time.time()
     monkeypatch.setattr(time, "time", lambda: wall + 2)
-    again = PuntSocket(bench.ip, 0, VNETID, VXLAN, bench.ip, bench.turns.append, kept)
+    again = PuntSocket(bench.ip, 0, VNETID, VXLAN, bench.ip, bench.deliver, kept)
     again.close()
     assert (again.waiting, again.stale) == ([], 2)
 
@@ -242,7 +246,7 @@ def test_a_kept_socket_of_another_overlay_brings_none_of_its_frames(bench: Bench
     kept = bench.punt.socket.dup()
     bench.punt.close()
 
-    other = PuntSocket(bench.ip, 0, VNETID + 1, VXLAN, bench.ip, bench.turns.append, kept)
+    other = PuntSocket(bench.ip, 0, VNETID + 1, VXLAN, bench.ip, bench.deliver, kept)
     bench.device.sendto(packet(2), kept.getsockname())
     try:
         assert (other.waiting, other.read_turn()) == ([], 0)
@@ -259,3 +263,20 @@ def test_frames_read_by_others_wait_within_bounds(
     bench.punt.wait([packet(5)])
     assert bench.punt.read_turn() == 3
     assert bench.turns == [[packet(1), packet(2), packet(3)]]
+
+
+def test_it_is_told_when_the_first_frame_of_a_turn_came(bench: Bench) -> None:
+    before = time.monotonic()
+    bench.send(packet(1))
+    after = time.monotonic()
+    time.sleep(0.02)
+    bench.send(packet(2))
+    bench.punt.read_turn()
+    # The kernel stamps by another clock, whose distance to this one is known to a little less.
+    assert before - 0.005 <= bench.arrived[0] <= after + 0.005
+
+
+def test_when_frames_came_that_others_read_is_not_known(bench: Bench) -> None:
+    bench.punt.wait([packet(1)])
+    bench.punt.read_turn()
+    assert bench.arrived == [0.0]

@@ -269,3 +269,22 @@ def test_a_stopped_writer_does_nothing_and_keeps_nobody_waiting(bench: Bench) ->
     bench.writer.close("blue").result(PATIENCE)
     assert bench.writer.usage("blue", [mac(1)]).result(PATIENCE) == [None]
     assert bench.kernel.device == {}
+
+
+def test_how_long_frames_waited_for_their_rows_is_counted(bench: Bench) -> None:
+    bench.kernel.now = 10.0
+    bench.writer.submit(Install("blue", ONE, [mac(1), mac(2)], [], 9.75))
+    bench.writer.submit(Install("blue", ONE, [mac(3)], []))
+    bench.settle()
+    found = bench.writer.delays_of("blue")
+    assert (found.count, found.total) == (2, 0.5)
+    assert bench.writer.delays.distribution == found
+
+
+def test_what_all_overlays_waited_is_kept_when_one_goes(bench: Bench) -> None:
+    bench.kernel.now = 10.0
+    bench.writer.submit(Install("blue", ONE, [mac(1)], [], 9.75))
+    bench.settle()
+    bench.writer.close("blue").result(PATIENCE)
+    assert bench.writer.delays_of("blue").count == 0
+    assert bench.writer.delays.distribution.count == 1
