@@ -348,10 +348,13 @@ class Resolution:
         self._overlay.drop(reason, len(entry.waiting.packets))
 
     def _inject(self, mac: MacAddress, frames: list[bytes], out: list[Command]) -> None:
-        """Send replies of proxies, unless the MAC is a guest's here, who answers for itself."""
+        """Send replies of proxies, unless the MAC is a guest's here, who answers for itself.
+
+        Where its target is not known, what the bridge has learned decides.
+        """
         overlay = self._overlay
         valid = valid_of(overlay.entries.get(mac))
-        if valid is not None and valid.local:
+        if mac in overlay.learned if valid is None else valid.local:
             overlay.drop("local", len(frames))
             return
         overlay.counters["answered"] += len(frames)

@@ -31,6 +31,7 @@ from varpd.engine.events import (
     Invalidated,
     LocalAddressesChanged,
     LookupsAnswered,
+    MacsLearned,
     NeighbourQuestion,
     NeighboursAnswered,
     OverlayChanged,
@@ -425,6 +426,27 @@ def test_a_guest_here_is_known_by_the_target_that_is_asked_for_at_once() -> None
     script.when(neighbour(who, HOLDER))
     script.when(lookup(query(script), target(1)), then=[])
     assert script.count("dropped.local") == 1
+
+
+@pytest.mark.parametrize("answer", [DEFERRED, DROP, Failed("raised")])
+def test_a_guest_here_is_known_by_its_port_where_its_target_is_not_known_at_once(
+    answer: Any,
+) -> None:
+    script, who = asking(arp_request())
+    script.when(MacsLearned(OVERLAY, [HOLDER]))
+    script.when(lookup(query(script), DROP), then=[])
+    script.when(neighbour(who, HOLDER))
+    script.when(lookup(query(script), answer), then=[])
+    assert script.count("dropped.local") == 1
+    assert script.count("answered") == 0
+
+
+def test_a_reply_about_a_mac_that_a_guest_here_only_claims_goes_out_behind_its_row() -> None:
+    asked = arp_request()
+    script, who = asking(asked)
+    script.when(MacsLearned(OVERLAY, [HOLDER]))
+    script.when(lookup(query(script), target(2)))
+    script.when(neighbour(who, HOLDER), then=[Inject(OVERLAY, [arp_reply(asked)])])
 
 
 @pytest.mark.parametrize(
