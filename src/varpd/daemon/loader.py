@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.datapath.encapsulation import NAMES
 from varpd.provider.plugin import DynamicPlugin, Plugin, PointPlugin
 from varpd.provider.registration import Refusal, RegistrationError, check_class
 
@@ -65,7 +65,7 @@ class Registry:
             self.refuse(origin, Refusal.WRONG_MODE, f"{cls!r} is not a class")
             return
         try:
-            plugin = check_class(cls, frozenset(ENCAPSULATIONS))
+            plugin = check_class(cls, NAMES)
         except RegistrationError as exc:
             self.refuse(origin, exc.refusal, exc.message)
             return

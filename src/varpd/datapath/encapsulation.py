@@ -81,3 +81,6 @@ VXLAN: Final = Encapsulation(
 
 ENCAPSULATIONS: Final = {item.name: item for item in (VXLAN,)}
 """All encapsulations by name."""
+
+NAMES: Final = frozenset({*ENCAPSULATIONS, "nvgre", "geneve"})
+"""What no plugin may be called: owners of properties, whether or not they can be used here."""

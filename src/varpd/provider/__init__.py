@@ -45,7 +45,8 @@ refusal:
 
 `import-error`       the module cannot be imported, or others may write it
 `bad-version`        ``api_version = 1`` is not in the class's own body, or has another number
-`bad-name`           ``name`` is not ``[a-z][a-z0-9_-]{0,30}``, or is ``varpd`` or an encapsulation
+`bad-name`           ``name`` is not ``[a-z][a-z0-9_-]{0,30}``, or is ``varpd`` or an encapsulation,
+                     one that this version cannot use (``nvgre``, ``geneve``) included
 `duplicate-name`     an earlier plugin has the name
 `wrong-mode`         derived from neither or both base classes, or with operations of the other
                      mode: ``default`` here, ``lookup``, ``arp``, ``dhcp``, ``enumerate`` there

@@ -99,6 +99,8 @@ def test_classes_that_are_private_or_of_other_modules_are_no_plugins(directory: 
         (GOOD.format(cls="P", name="p").replace("= 1", "= 99"), Refusal.BAD_VERSION, "99"),
         (GOOD.format(cls="P", name="Bad Name"), Refusal.BAD_NAME, "Bad Name"),
         (GOOD.format(cls="P", name="vxlan"), Refusal.BAD_NAME, "vxlan"),
+        (GOOD.format(cls="P", name="nvgre"), Refusal.BAD_NAME, "nvgre"),
+        (GOOD.format(cls="P", name="geneve"), Refusal.BAD_NAME, "geneve"),
         (GOOD.format(cls="P", name="varpd"), Refusal.BAD_NAME, "varpd"),
         (
             GOOD.format(cls="P", name="p").replace("lookup", "look"),
