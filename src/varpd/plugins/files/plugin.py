@@ -2,11 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from varpd.net.addresses import BROADCAST, IPV6_MULTICAST_PREFIX, IpAddress, MacAddress
+from varpd.net.addresses import BROADCAST, IPV6_MULTICAST_PREFIX, IpAddress, Mac, MacAddress
 from varpd.net.ethernet import EtherType
 from varpd.plugins.files.content import Content
 from varpd.plugins.files.difference import Difference, difference
@@ -230,24 +230,35 @@ class FilesPlugin(DynamicPlugin):
         old, self._content = self._content, loaded.content
         self._targets = loaded.content.targets
         self._report.changed(changes)
-        await self._tell(changes)
-        await asyncio.to_thread(old.discard, Pace())
-
-    async def _tell(self, changes: Difference) -> None:
         rest = iter(changes.macs)
         try:
-            while batch := list(itertools.islice(rest, _BATCH)):
-                for mac in batch:
-                    self.host.invalidate(mac)
-                await asyncio.sleep(0)
-        finally:
+            await self._tell(rest, changes.moved)
+        except asyncio.CancelledError:
             # Whoever cancels this must not leave half a change behind.
-            for mac in rest:
+            if self._running:
+                self.host.start_task(self._finish(rest, changes.moved, old), "tell of a change")
+            raise
+        await asyncio.to_thread(old.discard, Pace())
+
+    async def _finish(
+        self, rest: Iterator[Mac], moved: Sequence[tuple[IpAddress, Mac]], old: Content
+    ) -> None:
+        """Do what is left of a change whose telling was cancelled."""
+        await self._tell(rest, moved)
+        await asyncio.to_thread(old.discard, Pace())
+
+    async def _tell(self, rest: Iterator[Mac], moved: Sequence[tuple[IpAddress, Mac]]) -> None:
+        """Say what has changed, as long as anybody listens: nobody does once the instance stops."""
+        while self._running and (batch := list(itertools.islice(rest, _BATCH))):
+            for mac in batch:
                 self.host.invalidate(mac)
-        if len(changes.moved) > MAX_ANNOUNCED:
+            await asyncio.sleep(0)
+        if not self._running:
+            return
+        if len(moved) > MAX_ANNOUNCED:
             self.host.log.warning(
-                "too many addresses moved for guests to be told", addresses=len(changes.moved)
+                "too many addresses moved for guests to be told", addresses=len(moved)
             )
             return
-        for address, mac in changes.moved:
+        for address, mac in moved:
             self.host.inject_arp(mac, address)
