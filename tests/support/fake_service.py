@@ -2,9 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from varpd.control.messages import (
     CauseInfo,
@@ -12,6 +14,7 @@ from varpd.control.messages import (
     CreateOverlay,
     EncapsulationInfo,
     ErrorCode,
+    EventInfo,
     HealthInfo,
     JsonValue,
     OverlayInfo,
@@ -21,6 +24,7 @@ from varpd.control.messages import (
     RefusalInfo,
     TargetInfo,
 )
+from varpd.control.streams import JSON_LINES, Stream
 
 VERSION = "0.0-fake"
 
@@ -102,6 +106,15 @@ class FakeOverlay:
         return self.values.get(item.name, item.default)
 
 
+def stream(*items: EventInfo) -> Stream:
+    """Return a stream that says what it is given, then ends."""
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield msgspec.json.Encoder().encode_lines(items)
+
+    return Stream(JSON_LINES, chunks())
+
+
 class FakeService:
     """Implements `varpd.control.service.Service`."""
 
@@ -110,6 +123,8 @@ class FakeService:
         self.failure: BaseException | None = None
         """What every call raises, if set."""
         self.is_ready = True
+        self.happens: list[EventInfo] = []
+        """What happens, for those who ask."""
         self.created: list[CreateOverlay] = []
         self.create_degraded: str | None = None
         """Why overlays work badly as soon as they are made, if set."""
@@ -240,6 +255,11 @@ class FakeService:
 
     async def plugins(self) -> PluginsInfo:
         return PluginsInfo(tuple(PLUGINS.values()), (REFUSED,), (ENCAPSULATION,))
+
+    async def events(self, name: str | None) -> Stream:
+        if name is not None:
+            self._overlay(name)
+        return stream(*self.happens)
 
     async def health(self) -> HealthInfo:
         return HealthInfo(True, VERSION, len(self.table), 0)

@@ -13,6 +13,7 @@ from varpd.control.messages import CreateOverlay
 from varpd.daemon import catalogue
 from varpd.daemon.creation import Surroundings
 from varpd.daemon.instance import Instance
+from varpd.daemon.journal import Journal
 from varpd.daemon.loader import LoadedPlugin, Registry
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
@@ -197,7 +198,11 @@ class Parts:
         self.runner = Runner(self.engine, make, asyncio.get_running_loop())
         (self.datapath,) = made
         self.overlays = Overlays(self.runner, surroundings(), self.instance, self.tasks)
-        self.service = DaemonService(self.overlays, self.runner, self.engine, registry())
+        self.journal = Journal(asyncio.get_running_loop().time)
+        self.runner.observers.append(self.journal)
+        self.service = DaemonService(
+            self.overlays, self.runner, self.engine, registry(), self.journal
+        )
 
     def instance(self, plan: Plan) -> Instance:
         """Return an instance as the daemon makes it."""

@@ -1,6 +1,6 @@
 """The client of the control socket: plain blocking calls, for commands that live for an instant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from varpd.control.messages import (
     ControlError,
     CreateOverlay,
     ErrorCode,
+    EventInfo,
     HealthInfo,
     OverlayInfo,
     PluginsInfo,
@@ -89,6 +90,15 @@ class Client:
     def plugins(self) -> PluginsInfo:
         """Return what overlays can be made of."""
         return _decode(self._call("GET", f"/v{API_VERSION}/plugins"), PluginsInfo)
+
+    def events(self, name: str | None = None) -> Iterator[EventInfo]:
+        """Return what happens from now on, in one overlay or in all, until the daemon ends.
+
+        No other call may be made meanwhile.
+        """
+        path = f"/v{API_VERSION}/events" if name is None else f"{_overlay(name)}/events"
+        lines = self._transport.lines("GET", path)
+        return (_decode(line, EventInfo) for line in lines)
 
     def health(self) -> HealthInfo:
         """Return whether the daemon works at all."""

@@ -244,6 +244,63 @@ class PluginsInfo(Struct, frozen=True):
     encapsulations: tuple[EncapsulationInfo, ...]
 
 
+EventKind = Literal[
+    "answered",
+    "neighbour",
+    "dhcp",
+    "target-set",
+    "invalidated",
+    "enumerated",
+    "announced",
+    "default-set",
+    "entry-set",
+    "entry-deleted",
+    "flushed",
+    "rows-written",
+    "rows-removed",
+    "rows-refused",
+    "learned",
+    "forgotten",
+    "fault",
+    "note",
+    "degraded",
+    "recovered",
+    "started",
+    "stopped",
+    "overlay-added",
+    "overlay-changed",
+    "overlay-removed",
+    "lost",
+]
+"""What sort of thing happened; ``lost``: the reader was too slow for others."""
+
+
+class EventInfo(Struct, frozen=True):
+    """Something that happened. ``GET /v1/events``, ``GET /v1/overlays/NAME/events``."""
+
+    time: str
+    """When, RFC 3339 in UTC."""
+
+    overlay: str | None
+    """None: it is about the stream itself."""
+
+    kind: EventKind
+    text: str
+    """It in words."""
+
+    macs: tuple[str, ...]
+    """MACs that it is about; none: the overlay."""
+
+    more: int = 0
+    """How many more MACs, or lost events, there were."""
+
+    address: str | None = None
+    """Overlay address that it is about."""
+
+    target: str | None = None
+    """The one target that it is about, such as ``192.0.2.1:4789``."""
+
+
 class HealthInfo(Struct, frozen=True):
     """Whether the daemon is well. ``GET /healthz``, ``GET /readyz``."""
 

@@ -10,6 +10,7 @@ from varpd.control.messages import (
     API_VERSION,
     CreateOverlay,
     ErrorCode,
+    EventInfo,
     HealthInfo,
     OverlayInfo,
     PluginsInfo,
@@ -19,6 +20,7 @@ from varpd.control.messages import (
     TargetInfo,
 )
 from varpd.control.service import Service
+from varpd.control.streams import JSON_LINES, Stream
 
 Body = TypeVar("Body")
 
@@ -116,6 +118,14 @@ async def _plugins(service: Service, _: Mapping[str, str], _body: None) -> Plugi
     return await service.plugins()
 
 
+async def _events(service: Service, _: Mapping[str, str], _body: None) -> Stream:
+    return await service.events(None)
+
+
+async def _overlay_events(service: Service, at: Mapping[str, str], _body: None) -> Stream:
+    return await service.events(at["name"])
+
+
 async def _health(service: Service, _: Mapping[str, str], _body: None) -> HealthInfo:
     return await service.health()
 
@@ -198,6 +208,20 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         _NOTHING,
     ),
     _read(f"{_V}/plugins", "What overlays can be made of", _plugins, PluginsInfo),
+    _read(
+        f"{_V}/events",
+        "What happens in all overlays, as it happens",
+        _events,
+        EventInfo,
+        JSON_LINES,
+    ),
+    _read(
+        f"{_V}/overlays/{{name}}/events",
+        "What happens in one overlay, as it happens",
+        _overlay_events,
+        EventInfo,
+        JSON_LINES,
+    ),
     _read("/healthz", "Whether the daemon works at all (503: no)", _health, HealthInfo),
     _read("/readyz", "Whether all overlays have been brought up (503: no)", _ready, HealthInfo),
 )

@@ -11,6 +11,7 @@ from varpd.control.messages import (
     PropertyInfo,
     TargetInfo,
 )
+from varpd.control.streams import Stream
 
 
 class Service(Protocol):
@@ -48,6 +49,9 @@ class Service(Protocol):
 
     async def plugins(self) -> PluginsInfo:
         """Return what is loaded, what was refused, and the encapsulations."""
+
+    async def events(self, name: str | None) -> Stream:
+        """Return what happens from now on, in one overlay or in all, as lines of `EventInfo`."""
 
     async def health(self) -> HealthInfo:
         """Return whether the daemon works at all."""

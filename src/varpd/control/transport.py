@@ -72,10 +72,7 @@ class Transport:
 
     def lines(self, method: str, path: str, body: msgspec.Struct | None = None) -> Iterator[bytes]:
         """Return the same line by line, without the ends of the lines."""
-        rest = b""
-        for piece in self.stream(method, path, body):
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from lines
+        return _lines(self.stream(method, path, body))
 
     def _pieces(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
@@ -136,6 +133,13 @@ class _UnixConnection(http.client.HTTPConnection):
     def wait_for_ever(self) -> None:
         """Give up no more when nothing comes."""
         self.sock.settimeout(None)
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
 
 
 def _encode(body: msgspec.Struct) -> bytes:

@@ -15,6 +15,7 @@ from varpd.control.server import ControlServer
 from varpd.daemon import catalogue, config, log, rights
 from varpd.daemon.creation import Surroundings
 from varpd.daemon.instance import Instance
+from varpd.daemon.journal import Journal
 from varpd.daemon.loader import Registry
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
@@ -77,6 +78,8 @@ class Application:
         engine = Engine(settings.totals.totals(), secrets.token_bytes(SECRET_SIZE))
         make = make_datapath or datapath_maker(settings.daemon)
         self._runner = Runner(engine, make, asyncio.get_running_loop())
+        self._journal = Journal(asyncio.get_running_loop().time)
+        self._runner.observers.append(self._journal)
         datapath = self._runner.datapath
         surroundings = Surroundings(
             plugins=registry.plugins,
@@ -86,7 +89,7 @@ class Application:
             encapsulations=datapath.encapsulations,
         )
         self._overlays = Overlays(self._runner, surroundings, self._instance, self._tasks)
-        self._service = DaemonService(self._overlays, self._runner, engine, registry)
+        self._service = DaemonService(self._overlays, self._runner, engine, registry, self._journal)
         self._server = ControlServer(self._service, rights.access_of(settings.access))
 
     @property
@@ -135,7 +138,13 @@ class Application:
         await self._runner.datapath.stop()
 
     def _instance(self, plan: Plan) -> Instance:
-        return Instance(
+        made: Instance | None = None
+
+        def changed() -> None:
+            if made is not None:
+                self._journal.causes(plan.name, made.causes)
+
+        made = Instance(
             plugin=plan.plugin,
             overlay=plan.name,
             vnetid=plan.vnetid,
@@ -145,9 +154,10 @@ class Application:
             tasks=self._tasks,
             emit=self._runner.feed,
             shared=self._shared,
-            changed=lambda: None,
+            changed=changed,
             watchdog=self._watchdog,
         )
+        return made
 
 
 def _own_properties(datapath: str) -> tuple[Property, ...]:

@@ -21,7 +21,9 @@ from varpd.control.messages import (
     TargetInfo,
 )
 from varpd.daemon import catalogue, entries, views
+from varpd.daemon.diagnosis import Diagnosis
 from varpd.daemon.guest_mtu import guest_mtu
+from varpd.daemon.journal import Journal
 from varpd.daemon.loader import Registry
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
@@ -49,14 +51,22 @@ class Tables(Protocol):
         """Return whether an overlay has an entry for a MAC."""
 
 
-class DaemonService:
+class DaemonService(Diagnosis):
     """The daemon as its control socket sees it; a `varpd.control.service.Service`."""
 
     def __init__(
-        self, overlays: Overlays, runner: Runner, tables: Tables, registry: Registry
+        self,
+        overlays: Overlays,
+        runner: Runner,
+        tables: Tables,
+        registry: Registry,
+        journal: Journal,
     ) -> None:
-        """Take the overlays, the runner that serves them, the engine's tables, the plugins."""
-        self._overlays = overlays
+        """Take the overlays, the runner that serves them, the engine's tables, the plugins.
+
+        `journal` remembers what happened.
+        """
+        super().__init__(overlays, journal)
         self._runner = runner
         self._tables = tables
         self._registry = registry
@@ -67,8 +77,9 @@ class DaemonService:
         self._closed = None
 
     def close(self) -> None:
-        """Take no more changes."""
+        """Take no more changes; those who listen hear no more."""
         self._closed = "varpd ends"
+        self.end_events()
 
     async def create(self, request: CreateOverlay) -> OverlayInfo:
         """Make an overlay, or take over the links of one that a killed daemon left."""

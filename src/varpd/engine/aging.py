@@ -86,8 +86,9 @@ class Aging:
         self, macs: list[bytes], idle: list[float | None], now: float, out: list[Command]
     ) -> None:
         """Take what the kernel says of how long ago rows were used."""
-        gone: list[bytes] = []
-        evicted = [
+        expired: list[bytes] = []
+        evicted: list[bytes] = []
+        candidates = [
             (mac, seconds)
             for mac, seconds in zip(macs, idle, strict=True)
             if mac in self._evicting and mac not in self._ending
@@ -95,11 +96,12 @@ class Aging:
         for mac, seconds in zip(macs, idle, strict=True):
             check = self._ending.pop(mac, None)
             if check is not None:
-                self._end(mac, check, seconds, now, gone, out)
-        if evicted:
+                self._end(mac, check, seconds, now, expired, out)
+        if candidates:
             self._evicting = frozenset()
-            self._evict(evicted, gone)
-        self._overlay.remove_rows(gone, out)
+            self._evict(candidates, evicted)
+        self._overlay.remove_rows(expired, out, "expired")
+        self._overlay.remove_rows(evicted, out, "evicted")
 
     def retime(self, now: float) -> None:
         """Have every target checked by the ttl that there is now."""

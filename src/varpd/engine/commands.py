@@ -40,6 +40,8 @@ class RemoveRows(Struct, frozen=True):
 
     overlay: str
     macs: list[bytes]
+    reason: str = ""
+    """Why, where the event that it follows from does not say it: ``expired``, ``evicted``."""
 
 
 class SetDefaultTarget(Struct, frozen=True):

@@ -252,11 +252,11 @@ class Overlay:
         self.counters["replicated"] += len(packets)
         out.extend(Resend(self.name, target, packets) for target in remote)
 
-    def remove_rows(self, macs: Sequence[bytes], out: list[Command]) -> None:
-        """Remove the rows of MACs, unicast and group."""
+    def remove_rows(self, macs: Sequence[bytes], out: list[Command], reason: str = "") -> None:
+        """Remove the rows of MACs, unicast and group; `reason` as in `RemoveRows`."""
         unicast = [mac for mac in macs if not mac[0] & 1]
         if unicast:
-            out.append(RemoveRows(self.name, unicast))
+            out.append(RemoveRows(self.name, unicast, reason))
         out.extend(InstallReplicas(self.name, mac, ()) for mac in macs if mac[0] & 1)
 
     # -- time ----------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def test_an_unused_target_goes_at_the_end_of_its_ttl() -> None:
     script.when(DeadlinePassed(), then=[AskUsage(OVERLAY, [A])], after=1)
     script.when(UsageReported(OVERLAY, [A], [80.0]), then=[])
     script.when(DeadlinePassed(), then=[AskUsage(OVERLAY, [A])], after=10)
-    script.when(UsageReported(OVERLAY, [A], [90.0]), then=[RemoveRows(OVERLAY, [A])])
+    script.when(UsageReported(OVERLAY, [A], [90.0]), then=[RemoveRows(OVERLAY, [A], "expired")])
     assert script.count("expired") == 1
 
 
@@ -91,7 +91,7 @@ def test_a_full_table_asks_which_of_the_oldest_are_used_before_it_evicts() -> No
     assert script.count("dropped.table-full") == 1
     script.when(
         UsageReported(OVERLAY, macs, [0.0, 100.0, 5.0, None]),
-        then=[RemoveRows(OVERLAY, [mac(1), mac(3)])],
+        then=[RemoveRows(OVERLAY, [mac(1), mac(3)], "evicted")],
     )
     script.when(FramesPunted(OVERLAY, [packet(mac(7), GUEST)]))
     assert script.asked(StartLookups).queries[0].dst == mac(7)
@@ -102,7 +102,7 @@ def test_a_full_table_in_which_all_is_used_gives_up_the_least_used_half() -> Non
     macs = [bytes(mac(n)) for n in range(4)]
     script.when(
         UsageReported(OVERLAY, macs, [0.0, 3.0, 1.0, 2.0]),
-        then=[RemoveRows(OVERLAY, [mac(1), mac(3)])],
+        then=[RemoveRows(OVERLAY, [mac(1), mac(3)], "evicted")],
     )
     assert script.count("evicted") == 2
 
