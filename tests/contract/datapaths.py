@@ -118,6 +118,10 @@ class World(ABC):
         """Give this host `other_ip`."""
 
     @abstractmethod
+    async def restart(self) -> None:
+        """Put another datapath in the place of one that is no more; the kernel is the same."""
+
+    @abstractmethod
     async def leftovers(self) -> list[str]:
         """Return names of what there is on this host besides what was there at the start."""
 
@@ -163,6 +167,14 @@ class MemoryWorld(World):
 
     async def add_address(self) -> None:
         self._memory.set_addresses([self.listen_ip, self.other_ip])
+
+    async def restart(self) -> None:
+        self.events.clear()
+        self._memory = MemoryDatapath(
+            self.events.append, self._underlay, [self.listen_ip], left_by=self._memory
+        )
+        self.datapath = self._memory
+        await self.datapath.start()
 
     async def leftovers(self) -> list[str]:
         there = self._underlay.send(Target(self.listen_ip, PORT), b"")
@@ -245,6 +257,12 @@ class LinuxWorld(World):
             self._host.run,
             *("ip", "address", "add", f"{self.other_ip}/{self._length}", "dev", "eth0"),
         )
+
+    async def restart(self) -> None:
+        await self.datapath.stop()
+        self.events.clear()
+        self.datapath = LinuxDatapath(self.events.append)
+        await self.datapath.start()
 
     async def leftovers(self) -> list[str]:
         return sorted(await asyncio.to_thread(lambda: self._names() - self._before))

@@ -25,6 +25,7 @@ from varpd.engine.events import (
     LocalAddressesChanged,
     MacsForgotten,
     MacsLearned,
+    RowsAdopted,
     RowsRefused,
     UsageReported,
 )
@@ -137,6 +138,117 @@ async def test_an_overlay_may_come_back(world: World) -> None:
     await world.datapath.close("blue")
     await world.datapath.open(world.link())
     assert await world.datapath.dump("blue") == []
+
+
+def adopted(world: World) -> dict[bytes, set[str]]:
+    """Return the rows that were told as adopted; none of them torn."""
+    assert [event.torn for event in world.of(RowsAdopted) if event.torn] == []
+    found = [row for event in world.of(RowsAdopted) for row in event.rows]
+    assert len(found) == len(dict(found))
+    return {mac: {str(target) for target in targets} for mac, targets in found}
+
+
+async def test_rows_of_an_earlier_life_are_told_and_stay(world: World) -> None:
+    many = {mac(number): {str(world.farther)} for number in range(1000, 2500)}
+    world.datapath.apply(
+        [
+            Install("blue", world.far, [REMOTE], []),
+            Install("blue", world.farther, list(many), []),
+            InstallReplicas("blue", GROUP, (world.far, world.farther)),
+        ]
+    )
+    await world.datapath.settle()
+    await world.restart()
+    state = await world.datapath.open(world.link())
+    await world.datapath.settle()
+
+    expected = many | {REMOTE: {str(world.far)}, GROUP: {str(world.far), str(world.farther)}}
+    assert adopted(world) == expected
+    assert state.ports == ("port0",)
+    assert by_mac(await world.datapath.dump("blue")) == expected
+
+
+async def test_frames_flow_on_over_rows_that_are_taken_over(world: World) -> None:
+    world.datapath.apply([Install("blue", world.far, [REMOTE], [])])
+    await world.datapath.settle()
+    before, between, after = (frame(REMOTE, GUEST, number) for number in range(3))
+    world.guest_sends(0, before)
+    await world.restart()
+    world.guest_sends(0, between)
+    await world.datapath.open(world.link())
+    world.guest_sends(0, after)
+
+    wanted = [HEADER + sent for sent in (before, between, after)]
+    await until(lambda: world.arrived(world.far) == wanted)
+    assert world.punted() == []
+
+
+async def test_rows_are_told_before_the_first_punted_frame(world: World) -> None:
+    world.datapath.apply([Install("blue", world.far, [REMOTE], [])])
+    await world.datapath.settle()
+    await world.restart()
+    await world.datapath.open(world.link())
+    world.guest_sends(0, frame(OTHER, GUEST))
+    await until(lambda: bool(world.punted()))
+
+    kinds = [type(event) for event in world.events]
+    assert kinds.index(RowsAdopted) < kinds.index(FramesPunted)
+
+
+async def test_adopted_rows_are_replaced_and_removed_like_any_other(world: World) -> None:
+    world.datapath.apply(
+        [
+            Install("blue", world.far, [REMOTE, OTHER], []),
+            InstallReplicas("blue", GROUP, (world.far,)),
+        ]
+    )
+    await world.datapath.settle()
+    await world.restart()
+    await world.datapath.open(world.link())
+    world.datapath.apply(
+        [
+            Install("blue", world.farther, [REMOTE], []),
+            RemoveRows("blue", [OTHER]),
+            InstallReplicas("blue", GROUP, (world.farther,)),
+        ]
+    )
+    await world.datapath.settle()
+    await until(lambda: not world.of(RowsRefused))
+    assert by_mac(await world.datapath.dump("blue")) == {
+        REMOTE: {str(world.farther)},
+        GROUP: {str(world.farther)},
+    }
+
+
+async def test_a_point_overlay_keeps_its_target_over_a_restart(started: World) -> None:
+    link = started.link(mode=Mode.POINT, default=started.far)
+    await started.datapath.open(link)
+    await started.attach(0)
+    await started.restart()
+    sent = [frame(REMOTE, GUEST, number) for number in range(2)]
+    started.guest_sends(0, sent[0])
+    await started.datapath.open(link)
+    started.guest_sends(0, sent[1])
+
+    await until(lambda: started.arrived(started.far) == [HEADER + one for one in sent])
+    assert started.of(RowsAdopted) == []
+    assert await started.datapath.dump("blue") == [Row(ZERO, (started.far,))]
+    await started.datapath.close("blue")
+    assert await started.leftovers() == []
+
+
+async def test_links_that_do_not_fit_are_made_anew_with_the_guests_ports(world: World) -> None:
+    world.datapath.apply([Install("blue", world.far, [REMOTE], [])])
+    await world.datapath.settle()
+    await world.restart()
+    state = await world.datapath.open(world.link(vnetid=8))
+
+    assert state.ports == ("port0",)
+    assert world.of(RowsAdopted) == []
+    assert await world.datapath.dump("blue") == []
+    sent = frame(REMOTE, GUEST)
+    world.guest_sends(0, sent)
+    await until(lambda: world.punted() == [VXLAN.pack_header(8) + sent])
 
 
 async def test_a_failed_open_names_the_reason_and_leaves_nothing(started: World) -> None:

@@ -24,15 +24,18 @@ class FakeKernel(Kernel):
     def put(self, name: str, kind: str, *, alias: str = "", mac: str = "", **more: Any) -> LinkInfo:
         """Have a link."""
         link = LinkInfo(
-            index=len(self.found) + 2,
+            index=self.found[name].index if name in self.found else len(self.found) + 2,
             name=name,
             kind=kind,
             alias=alias,
             mac=mac,
             mtu=more.get("mtu", 1500),
             master=more.get("master", 0),
-            up=True,
+            up=more.get("up", True),
             tunnel=more.get("tunnel"),
+            settings=more.get("settings", {}),
+            learning=more.get("learning"),
+            own_address=more.get("own_address", False),
         )
         self.found[name] = link
         return link
@@ -60,27 +63,42 @@ class FakeKernel(Kernel):
                 bool(data["vxlan_learning"]),
                 self.localbypass,
             )
-        return self.put(name, kind, mac=str(mac), mtu=mtu, tunnel=tunnel).index
+        made = self.put(
+            name,
+            kind,
+            mac=str(mac),
+            mtu=mtu,
+            tunnel=tunnel,
+            up=False,
+            own_address=True,
+            settings={name: value for name, value in data.items() if name.startswith("br_")},
+        )
+        return made.index
 
     def set_bridge(self, index: int, **data: Any) -> None:
         self._do(f"bridge {self._name(index)}")
+        self._set(index, settings=data)
 
     def set_alias(self, index: int, alias: str) -> None:
         self._do(f"alias {self._name(index)} {alias}")
+        self._set(index, alias=alias)
 
     def set_mtu(self, index: int, mtu: int) -> None:
         name = self._name(index)
         self._do(f"mtu {name} {mtu}")
-        self.found[name] = structs.replace(self.found[name], mtu=mtu)
+        self._set(index, mtu=mtu)
 
     def set_up(self, index: int) -> None:
         self._do(f"up {self._name(index)}")
+        self._set(index, up=True)
 
     def set_master(self, index: int, bridge: int, *, learning: bool) -> None:
         self._do(f"master {self._name(index)} {self._name(bridge)} learning={learning}")
+        self._set(index, master=bridge, learning=learning)
 
     def set_no_own_address(self, index: int) -> None:
         self._do(f"no address {self._name(index)}")
+        self._set(index, own_address=False)
 
     def delete_ipv6_addresses(self, index: int) -> None:
         self._do(f"no ipv6 {self._name(index)}")
@@ -111,6 +129,10 @@ class FakeKernel(Kernel):
         if number is not None:
             raise OSError(number, os.strerror(number))
         self.done.append(what)
+
+    def _set(self, index: int, **changes: Any) -> None:
+        name = self._name(index)
+        self.found[name] = structs.replace(self.found[name], **changes)
 
     def _name(self, index: int) -> str:
         found = self._link(index=index)

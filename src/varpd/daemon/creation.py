@@ -4,6 +4,9 @@ Order of building, and of undoing from the bottom up::
 
     engine knows the overlay ─► instance runs ─► links exist ─► rows go to the kernel
 
+Rows that links have from an earlier daemon are told while the links are taken over. What the plugin
+has said by then is newer, and rows that are as it says are not written again (`held`).
+
 So the first frame that the kernel punts meets an instance that answers, a POINT overlay's links
 are made with their target, and rows that the plugin names at its start are not lost. Making the
 links is the last step that can fail, and the datapath leaves nothing behind when it does.
@@ -24,7 +27,7 @@ from varpd.daemon.overlay import Overlay, Plan
 from varpd.daemon.refusals import REFUSALS, refusal
 from varpd.daemon.runner import Runner
 from varpd.datapath.encapsulation import ENCAPSULATIONS, Encapsulation
-from varpd.engine.events import OverlayAdded, OverlayRemoved
+from varpd.engine.events import LinksReady, OverlayAdded, OverlayRemoved
 from varpd.engine.settings import Mode
 from varpd.provider.errors import Unsupported
 from varpd.provider.plugin import Plugin, PointPlugin, StopReason
@@ -182,6 +185,7 @@ async def build(overlay: Overlay, runner: Runner) -> None:
             undo.push_async_callback(instance.stop, StopReason.DELETED)
             check_elsewhere(overlay, runner)
             overlay.links = await runner.datapath.open(overlay.link())
+            runner.feed(LinksReady(name))
             runner.release(name)
             undo.pop_all()
     except REFUSALS as exc:

@@ -198,8 +198,10 @@ class Guard:
                 return self._await_future(operation, question, value, plain=plain)
             if inspect.isawaitable(value):
                 return self._await(operation, question, value, plain=plain)
-            refresh = isinstance(question, Query) and question.cause is REFRESH
-            return self._judge.answer(operation, value, refresh=refresh)
+            if not isinstance(question, Query):
+                return self._judge.answer(operation, value)
+            refresh, group = question.cause is REFRESH, bool(question.key[0] & 1)
+            return self._judge.answer(operation, value, refresh=refresh, group=group)
         except AnswerFault as exc:
             self._report.fault(str(exc))
             return Failed(str(exc))

@@ -13,6 +13,7 @@ from typing import Final, Protocol, assert_never
 import structlog
 
 from varpd.daemon.degradation import CauseKind
+from varpd.daemon.held import Held
 from varpd.daemon.questions import Questions, failed
 from varpd.datapath.base import Datapath, Sink
 from varpd.engine import commands, events
@@ -92,7 +93,7 @@ class Runner:
         self._loop = loop
         self._waiting: deque[Event] = deque()
         self._turning = False
-        self._held: dict[str, list[DatapathCommand]] = {}
+        self._held: dict[str, Held] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
         self._reached = 0.0  # the last deadline; timers may come a moment before their time
@@ -121,13 +122,13 @@ class Runner:
 
     def hold(self, overlay: str) -> None:
         """Keep commands for the datapath of an overlay until `release`: its links come later."""
-        self._held[overlay] = []
+        self._held[overlay] = Held()
 
     def release(self, overlay: str) -> None:
-        """Give the datapath what was kept for an overlay."""
-        held = self._held.pop(overlay, [])
-        if held:
-            self._apply(held)
+        """Give the datapath what was kept for an overlay, but for rows that are there already."""
+        held = self._held.pop(overlay, None)
+        if held is not None:
+            self._apply(held.commands())
 
     def discard(self, overlay: str) -> None:
         """Throw away what was kept for an overlay."""
@@ -145,6 +146,8 @@ class Runner:
         What plugins answer is told to the engine only after all that it asked for before has gone
         out: else the rows of an answer could be written ahead of an older command for the same MAC.
         """
+        if self._held and isinstance(event, events.RowsAdopted) and event.overlay in self._held:
+            self._held[event.overlay].found(event.rows)
         for_datapath: list[DatapathCommand] = []
         told: deque[Event] = deque((event,))
         while told:
@@ -206,7 +209,7 @@ class Runner:
         held = self._held.get(command.overlay)
         if held is None:
             return False
-        held.append(command)
+        held.keep(command)
         return True
 
     def _ask(self, command: Questions) -> list[Event]:

@@ -121,7 +121,7 @@ class Datapath(Protocol):
 
     One object serves all overlays. `open`, `close` and `apply` are idempotent. Events go to the
     `Sink` that the datapath was made with: `FramesPunted`, `RowsRefused`, `UsageReported`,
-    `LocalAddressesChanged`, `MacsLearned`, `MacsForgotten`.
+    `LocalAddressesChanged`, `MacsLearned`, `MacsForgotten`, `RowsAdopted`.
     """
 
     @property
@@ -145,7 +145,9 @@ class Datapath(Protocol):
     async def open(self, link: Link) -> LinkState:
         """Make the links of an overlay, or take over those that are ours, and prove that they work.
 
-        Rows that a taken-over link still has are removed.
+        Links that are as they have to be are left alone, and so are their rows and the guests'
+        ports: frames flow on. The rows are told as `RowsAdopted` before the first of the
+        overlay's `FramesPunted`.
 
         Raises:
             DatapathError: it cannot be made; nothing is left behind.

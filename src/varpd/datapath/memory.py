@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from msgspec import structs
+
 from varpd.datapath.base import (
     DatapathError,
     DatapathErrorCode,
@@ -28,8 +30,8 @@ from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port, Totals
 from varpd.engine.commands import DatapathCommand
-from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged
-from varpd.net.addresses import IpAddress
+from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged, RowsAdopted
+from varpd.net.addresses import ZERO, IpAddress
 from varpd.net.decode import DecodeError
 from varpd.provider.answers import Target
 
@@ -81,20 +83,31 @@ class MemoryDatapath:
         underlay: MemoryUnderlay,
         addresses: Iterable[IpAddress],
         clock: Callable[[], float] = time.monotonic,
+        left_by: "MemoryDatapath | None" = None,
     ) -> None:
-        """`addresses` are those of this host; `clock` tells seconds, for the usage of rows."""
-        self.refuse: dict[bytes, str] = {}
+        """`addresses` are those of this host; `clock` tells seconds, for the usage of rows.
+
+        `left_by` is whose links and rows this one finds, as a new daemon finds those of another.
+        """
+        self.refuse: dict[bytes, str] = {} if left_by is None else left_by.refuse
         """Errors with which rows of MACs are refused; for tests to fill."""
         self.lost = 0
         """Punted frames dropped because too many events waited."""
+        self._running = False
         self._sink = sink
         self._underlay = underlay
         self._addresses = frozenset(addresses)
         self._clock = clock
         self._bridges: dict[str, MemoryBridge] = {}
-        self._events: deque[Event] = deque()
-        self._running = False
+        if left_by is not None:
+            # Whoever was killed is told nothing any more.
+            left_by._running = False
+            self._bridges = left_by._bridges
         self._totals = Totals()
+        for bridge in self._bridges.values():
+            bridge.tell, bridge.totals = self._tell, self._totals
+        self._open: set[str] = set()
+        self._events: deque[Event] = deque()
 
     @property
     def name(self) -> str:
@@ -115,21 +128,26 @@ class MemoryDatapath:
         """See `Datapath.stop`."""
         self._running = False
         self._events.clear()
+        self._open.clear()
 
     async def open(self, link: Link) -> LinkState:
         """See `Datapath.open`."""
         found = self._bridges.get(link.name)
-        if found is None or found.link != link or not self._running:
-            if not self._running:
-                raise _refused(link.name, DatapathErrorCode.FAILED, "the datapath is not running")
+        if not self._running:
+            raise _refused(link.name, DatapathErrorCode.FAILED, "the datapath is not running")
+        if found is None or found.link != link or link.name not in self._open:
             _check(link, self._addresses, self._bridges)
+            self._open.add(link.name)
+            if found is not None and _fits(found.link, link):
+                _take_over(found, link)
+                return found.state
             ports = {} if found is None else found.ports
             _remove(self._bridges, self._underlay, link.name)
             if not _listens(self._bridges, link.listen_ip, link.listen_port):
                 self._underlay.attach(
                     link.listen_ip, link.listen_port, partial(_receive, self._bridges)
                 )
-            bridge = MemoryBridge(
+            self._bridges[link.name] = MemoryBridge(
                 link,
                 ports,
                 self._underlay.send,
@@ -138,11 +156,11 @@ class MemoryDatapath:
                 self._clock,
                 self._totals,
             )
-            self._bridges[link.name] = bridge
         return self._bridges[link.name].state
 
     async def close(self, overlay: str) -> None:
         """See `Datapath.close`."""
+        self._open.discard(overlay)
         _remove(self._bridges, self._underlay, overlay)
 
     async def change(self, link: Link) -> LinkState:
@@ -248,6 +266,22 @@ def _receive(bridges: Mapping[str, MemoryBridge], packet: bytes) -> None:
             if encapsulation.vnetid_of(packet) == bridge.link.vnetid:
                 bridge.from_tunnel(packet[encapsulation.header_size :])
                 return
+
+
+def _fits(found: Link, wanted: Link) -> bool:
+    """Return whether an overlay's links can be taken over as they are."""
+    return (
+        structs.replace(found, number=wanted.number, mtu=wanted.mtu, default=wanted.default)
+        == wanted
+    )
+
+
+def _take_over(bridge: MemoryBridge, link: Link) -> None:
+    """Go on with a bridge that an earlier datapath left, and tell of its rows."""
+    bridge.link, bridge.default = link, link.default
+    rows = [(row.mac, row.targets) for row in bridge.dump() if row.mac != ZERO]
+    if rows:
+        bridge.tell(RowsAdopted(link.name, rows, []))
 
 
 def _listens(bridges: Mapping[str, MemoryBridge], ip: IpAddress, port: int) -> bool:

@@ -103,7 +103,8 @@ class MemoryBridge:
         encapsulation = ENCAPSULATIONS[link.encapsulation]
         self._header = encapsulation.pack_header(link.vnetid)
         self._send = send
-        self._tell = tell
+        self.tell = tell
+        """Takes the events."""
         self._refuse = refuse
         self._clock = clock
         self._rows: dict[bytes, Target] = {}
@@ -167,7 +168,7 @@ class MemoryBridge:
                 for frame in frames:
                     self.from_tunnel(frame)
             case AskUsage(overlay, macs):
-                self._tell(UsageReported(overlay, macs, self.usage(macs)))
+                self.tell(UsageReported(overlay, macs, self.usage(macs)))
             case _:
                 assert_never(command)
 
@@ -186,7 +187,7 @@ class MemoryBridge:
                 self.totals.counts["refused"] += 1
                 refused.setdefault(error, []).append(mac)
         for error, refused_macs in refused.items():
-            self._tell(RowsRefused(self.link.name, refused_macs, error))
+            self.tell(RowsRefused(self.link.name, refused_macs, error))
 
     def install_replicas(self, mac: bytes, targets: tuple[Target, ...]) -> None:
         """Write the rows of a group MAC."""
@@ -195,7 +196,7 @@ class MemoryBridge:
         error = next((error for error in errors if error is not None), None)
         if error is not None:
             self.totals.counts["refused"] += 1
-            self._tell(RowsRefused(self.link.name, [mac], error))
+            self.tell(RowsRefused(self.link.name, [mac], error))
         elif targets:
             self.totals.counts["written"] += len(targets)
             self._groups[mac] = tuple(dict.fromkeys(targets))
@@ -265,7 +266,7 @@ class MemoryBridge:
         elif dst in self._groups:
             targets = self._groups[dst]
         else:
-            taken = self._tell(FramesPunted(self.link.name, [packet], self._clock()))
+            taken = self.tell(FramesPunted(self.link.name, [packet], self._clock()))
             self._tally["received" if taken else "lost"] += 1
             return
         self._used[dst] = self._clock()
@@ -291,12 +292,12 @@ class MemoryBridge:
             return
         self._learned[mac] = where
         if before in (None, _TUNNEL):
-            self._tell(MacsLearned(self.link.name, [mac]))
+            self.tell(MacsLearned(self.link.name, [mac]))
 
     def _forget(self, macs: Iterable[bytes]) -> None:
         gone = [mac for mac in macs if self._learned.pop(mac, _TUNNEL) != _TUNNEL]
         if gone:
-            self._tell(MacsForgotten(self.link.name, gone))
+            self.tell(MacsForgotten(self.link.name, gone))
 
     def _refusal(self, mac: bytes, target: Target, *, group: bool) -> str | None:
         """Return why the kernel would not take a row."""

@@ -38,11 +38,18 @@ class Verify(Struct, frozen=True):
     """MACs that guests here send from, and that could not be asked about, are tried again."""
 
 
+class Recheck(Struct, frozen=True):
+    """The plugin is asked about some more targets that were found in the kernel."""
+
+    due: float
+    """When that is; a later plan takes the place of an earlier one."""
+
+
 class ClearRefusals(Struct, frozen=True):
     """The kernel has refused nothing for a while."""
 
 
-Action = EndHold | CheckUse | Verify | ClearRefusals
+Action = EndHold | CheckUse | Verify | Recheck | ClearRefusals
 
 
 class Agenda:

@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Final, assert_never
 
-from varpd.engine.agenda import CheckUse, ClearRefusals, EndHold, Verify
+from varpd.engine.agenda import CheckUse, ClearRefusals, EndHold, Recheck, Verify
 from varpd.engine.commands import AskUsage, CancelQuestions, Command, ReportDatapath
 from varpd.engine.inquiries import Inquiries
 from varpd.engine.overlay import Overlay
@@ -61,6 +61,8 @@ class Aging:
                     self._check_use(action, out)
                 case Verify():
                     self._resolution.verification.again(now, out)
+                case Recheck():
+                    self._resolution.rechecks.turn(action.due, now, out)
                 case ClearRefusals():
                     if now - overlay.refused_at >= 3 * REFUSED_RETRY:
                         out.append(ReportDatapath(overlay.name, None))

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
+from varpd.engine.adoption import Adoption
 from varpd.engine.aging import Aging
 from varpd.engine.commands import Command
 from varpd.engine.events import (
@@ -25,6 +26,7 @@ from varpd.engine.events import (
     InstanceStarted,
     InstanceStopped,
     Invalidated,
+    LinksReady,
     LocalAddressesChanged,
     LookupsAnswered,
     MacsForgotten,
@@ -33,6 +35,7 @@ from varpd.engine.events import (
     OverlayAdded,
     OverlayChanged,
     OverlayRemoved,
+    RowsAdopted,
     RowsRefused,
     TableFlushed,
     TargetsEnumerated,
@@ -43,6 +46,7 @@ from varpd.engine.forwarding import Forwarding
 from varpd.engine.here import Locality
 from varpd.engine.inquiries import Inquiries
 from varpd.engine.overlay import Overlay, Shares
+from varpd.engine.recheck import Pace
 from varpd.engine.resolution import Resolution
 from varpd.engine.settings import Settings, Totals
 from varpd.engine.statements import Statements
@@ -50,8 +54,7 @@ from varpd.provider.answers import Target
 from varpd.targets.budget import Budget
 from varpd.targets.census import census
 from varpd.targets.entries import (
-    Origin,
-    is_administrators,
+    origin_of,
     state_of,
     valid_of,
 )
@@ -71,7 +74,7 @@ class EntryView(Struct, frozen=True, gc=False):
     """``valid``, ``refreshing``, ``stale``, ``blocked``, ``negative`` or ``pending``."""
 
     origin: str
-    """``plugin`` or ``administrator``."""
+    """``plugin``, ``administrator``, or ``adopted``: it was found in the kernel."""
 
     since: float | None
     """When the target was learnt, on the clock that `Engine.handle` is given."""
@@ -85,6 +88,7 @@ class _Parts(Struct):
     forwarding: Forwarding
     resolution: Resolution
     statements: Statements
+    adoption: Adoption
     aging: Aging
     armed: float | None = None
     """The earliest deadline that the engine's heap holds for it."""
@@ -105,6 +109,7 @@ class Engine:
         self._waiting = Budget(totals.waiting)
         self._targets = Budget(totals.targets)
         self._lookups = Budget(totals.lookups)
+        self._pace = Pace()
         self._overlays: dict[str, _Parts] = {}
         self._deadlines: list[tuple[float, str]] = []
 
@@ -154,7 +159,7 @@ class Engine:
                 mac,
                 () if valid is None else valid.targets,
                 "stale" if valid is entry and valid.stale else state.value,
-                (Origin.ADMINISTRATOR if is_administrators(entry) else Origin.PLUGIN).value,
+                origin_of(entry).value,
                 None if valid is None else valid.since,
             )
 
@@ -223,13 +228,15 @@ class Engine:
         overlay = Overlay(name, settings, shares, self._locality, self._secret)
         inquiries = Inquiries(overlay)
         forwarding = Forwarding(overlay, inquiries)
-        resolution = Resolution(overlay, forwarding, inquiries)
+        resolution = Resolution(overlay, forwarding, inquiries, self._pace)
+        adoption = Adoption(overlay, resolution)
         self._overlays[name] = _Parts(
             overlay,
             inquiries,
             forwarding,
             resolution,
-            Statements(overlay, resolution),
+            Statements(overlay, resolution, adoption),
+            adoption,
             Aging(overlay, resolution, inquiries),
         )
 
@@ -263,11 +270,16 @@ class Engine:
                 self._remove(parts)
             case InstanceStarted():
                 parts.overlay.running = True
+                parts.resolution.rechecks.start(now)
                 parts.resolution.verification.begin(list(parts.overlay.learned), now, out)
             case InstanceStopped():
                 parts.overlay.running = False
                 parts.inquiries.stop()
                 parts.resolution.stop(now, out)
+            case RowsAdopted():
+                parts.adoption.adopt(event.rows, event.torn, now, out)
+            case LinksReady():
+                parts.adoption.end()
             case _:
                 self._said(parts.statements, event, now, out)
 
@@ -302,6 +314,8 @@ class Engine:
                 | NeighboursAnswered()
                 | DhcpAnswered()
                 | UsageReported()
+                | RowsAdopted()
+                | LinksReady()
                 | OverlayAdded()
                 | OverlayChanged()
                 | OverlayRemoved()

@@ -200,6 +200,27 @@ class RowsRefused(Struct, frozen=True):
     """What the kernel said, in words."""
 
 
+class RowsAdopted(Struct, frozen=True):
+    """Rows were in the kernel when the links of an overlay were taken over; a slice of them.
+
+    What a later event says of the same MACs is newer.
+    """
+
+    overlay: str
+    rows: list[tuple[bytes, tuple[Target, ...]]]
+    """MACs, unicast and group, whose rows are whole, and where they lead."""
+
+    torn: list[tuple[bytes, tuple[Target, ...]]]
+    """MACs whose rows are not as varpd writes them: where they are meant to lead, as far as that
+    can be told, else nothing."""
+
+
+class LinksReady(Struct, frozen=True):
+    """The links of an overlay are there, and all that was in them has been told."""
+
+    overlay: str
+
+
 class UsageReported(Struct, frozen=True):
     """The answer to `AskUsage`."""
 
@@ -235,6 +256,8 @@ Event = (
     | MacsLearned
     | MacsForgotten
     | RowsRefused
+    | RowsAdopted
+    | LinksReady
     | UsageReported
     | DeadlinePassed
 )

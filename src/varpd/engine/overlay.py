@@ -44,8 +44,11 @@ which frames wait no longer. What it said in vain:
 What became of targets: ``refreshed``; ``stale`` (a refresh failed); ``expired`` (unused at the end
 of its ttl); ``evicted`` (to make room); ``claimed-elsewhere`` (remote, but a guest here sends from
 the MAC); ``rows-refused`` by the kernel; ``rows-rewritten`` (frames came though there had to be
-rows). And ``announced`` (by `Host.inject_arp`), ``dhcp-redirected`` (frames between DHCP clients
-and servers that became unicast; each ends as above).
+rows). Of rows that were in the kernel when varpd came: ``adopted`` (in force without being
+written), ``adopted.mended`` (written again, because only part of them was there, or something else
+than varpd wants), ``adopted.removed``; ``confirmed`` (the plugin says the same). And
+``announced`` (by `Host.inject_arp`), ``dhcp-redirected`` (frames between DHCP clients and servers
+that became unicast; each ends as above).
 """
 
 from collections import Counter, OrderedDict
@@ -54,7 +57,15 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
-from varpd.engine.agenda import Action, Agenda, CheckUse, ClearRefusals, EndHold, Verify
+from varpd.engine.agenda import (
+    Action,
+    Agenda,
+    CheckUse,
+    ClearRefusals,
+    EndHold,
+    Recheck,
+    Verify,
+)
 from varpd.engine.classify import KINDS
 from varpd.engine.commands import (
     Command,
@@ -229,7 +240,7 @@ class Overlay:
         if valid.local:
             self.drop("local", len(packets))
             return
-        if self.learned and valid.origin is Origin.PLUGIN:
+        if self.learned and valid.origin is not Origin.ADMINISTRATOR:
             self.claimed(macs, out)
         if macs and macs[0][0] & 1:
             remote = self.here.others(valid.targets)
@@ -278,7 +289,7 @@ class Overlay:
             case CheckUse():
                 entries, valid = self.entries, action.valid
                 return not any(is_still(entries.get(mac), valid) for mac in action.macs)
-            case Verify() | ClearRefusals():
+            case Verify() | Recheck() | ClearRefusals():
                 return False
             case _:
                 assert_never(action)

@@ -10,19 +10,23 @@ from varpd.engine.events import Deferred, Failed
 from varpd.engine.forwarding import Forwarding, shape_of
 from varpd.engine.inquiries import GIVE_UP, Inquiries
 from varpd.engine.overlay import Overlay
+from varpd.engine.recheck import Pace, Rechecks
 from varpd.engine.verification import Verification
 from varpd.net.addresses import MacAddress
 from varpd.provider.answers import Answer, Drop, Proxy, Replicate, Target
 from varpd.provider.query import REFRESH, Query
 from varpd.targets.entries import (
+    Entry,
     Holds,
     Negative,
+    Origin,
     Pending,
     Refreshing,
     Valid,
     Waiting,
     active,
     hold,
+    is_adopted,
     ticket_of,
     valid_of,
 )
@@ -37,13 +41,16 @@ RETRY_MIN: Final = 1.0
 class Resolution:
     """Takes the answers about one overlay's MACs."""
 
-    def __init__(self, overlay: Overlay, forwarding: Forwarding, inquiries: Inquiries) -> None:
-        """Take the overlay, and who else handles its frames."""
+    def __init__(
+        self, overlay: Overlay, forwarding: Forwarding, inquiries: Inquiries, pace: Pace
+    ) -> None:
+        """Take the overlay, who else handles its frames, and the pace of background questions."""
         self._overlay = overlay
         self._forwarding = forwarding
         self._inquiries = inquiries
         self._replies: dict[Query, list[bytes]] = {}
         self.verification = Verification(overlay)
+        self.rechecks = Rechecks(overlay, pace)
         inquiries.replies = self
 
     def answered(
@@ -139,6 +146,16 @@ class Resolution:
             action = CheckUse(valid, tuple(macs), final=False)
             self._overlay.agenda.plan(now + ttl * (1 - NEAR_END), action)
 
+    def confirms(self, before: Entry | None, valid: Valid) -> bool:
+        """Return whether `valid` says the same as rows that were found: they stay untouched."""
+        found = valid_of(before)
+        if found is None or found.origin is not Origin.ADOPTED or found.local or valid.local:
+            return False
+        if set(found.targets) != set(valid.targets):
+            return False
+        self._overlay.counters["confirmed"] += 1
+        return True
+
     def ask_anew(self, mac: bytes, pending: Pending, out: list[Command]) -> None:
         """Ask with a new ticket, keeping the frames that wait."""
         overlay = self._overlay
@@ -178,12 +195,15 @@ class Resolution:
             elif isinstance(entry, Refreshing):
                 overlay.put(mac, entry.valid)
                 self.expire(entry.valid, [mac], now)
+                if is_adopted(entry):
+                    self.rechecks.add([mac], now)
             elif isinstance(entry, Negative):
                 overlay.forget(mac)
         for query, frames in self._replies.items():
             self._inject(query.dst, frames, out)
         self._replies.clear()
         self.verification.stop()
+        self.rechecks.stop()
         overlay.waits.clear()
 
     # -- one answer ----------------------------------------------------------------------------
@@ -205,6 +225,8 @@ class Resolution:
         else:
             overlay.finish(query)
             verified = self.verification.finish(query)
+            if not (counts and isinstance(answer, Failed)):
+                self.rechecks.finish(query, now)
             if counts:
                 if not (verified and self.verification.is_guests(query, answer, now)):
                     self._settle(query, answer, now, out)
@@ -247,6 +269,8 @@ class Resolution:
         valid = overlay.valid(targets, now)
         overlay.put(mac, valid)
         self.expire(valid, [mac], now)
+        if self.confirms(before, valid):
+            return
         if isinstance(before, Refreshing) and valid.local and not before.valid.local:
             overlay.remove_rows([mac], out)
         overlay.install(valid, [mac], packets, out, since)
@@ -325,6 +349,9 @@ class Resolution:
             stale = structs.replace(entry.valid, stale=True)
             overlay.put(mac, stale)
             overlay.counters["stale"] += 1
+            if is_adopted(stale):
+                self.rechecks.fail(mac, query, now, out)
+                return
             ttl = overlay.settings.ttl or 0.0
             retry = now + max(RETRY_MIN, ttl * NEAR_END)
             overlay.agenda.plan(retry, CheckUse(stale, (mac,), final=True))

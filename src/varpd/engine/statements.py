@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import structs
 
 from varpd.engine import proxy_arp, proxy_ndp
+from varpd.engine.adoption import Adoption
 from varpd.engine.agenda import ClearRefusals
 from varpd.engine.commands import (
     Command,
@@ -28,6 +29,7 @@ from varpd.targets.entries import (
     Refreshing,
     Valid,
     is_administrators,
+    is_adopted,
     valid_of,
     with_valid,
 )
@@ -39,10 +41,11 @@ REFUSED_RETRY: Final = 10.0
 class Statements:
     """Takes what is said of one overlay's MACs."""
 
-    def __init__(self, overlay: Overlay, resolution: Resolution) -> None:
-        """Take the overlay, and who asks its plugin."""
+    def __init__(self, overlay: Overlay, resolution: Resolution, adoption: Adoption) -> None:
+        """Take the overlay, who asks its plugin, and who takes rows that are found."""
         self._overlay = overlay
         self._resolution = resolution
+        self._adoption = adoption
         self._local = overlay.here.addresses
 
     # -- the plugin ----------------------------------------------------------------------------
@@ -73,7 +76,10 @@ class Statements:
         room = overlay.shares.targets.room()
         found: dict[Target, list[bytes]] = {}
         for mac, target in pairs:
-            if mac in overlay.entries:
+            entry = overlay.entries.get(mac)
+            if entry is not None:
+                if is_adopted(entry):
+                    self._set(mac, target, Origin.PLUGIN, now, out)
                 continue
             if room <= 0:
                 overlay.counters["ignored.table-full"] += 1
@@ -223,6 +229,8 @@ class Statements:
         overlay.put(mac, valid)
         if origin is Origin.PLUGIN:
             self._resolution.expire(valid, [mac], now)
+        if self._resolution.confirms(before, valid):
+            return
         if valid.local and _has_rows(before):
             overlay.remove_rows([mac], out)
         overlay.install(valid, [mac], packets, out, since)
@@ -230,6 +238,7 @@ class Statements:
     def _forget(self, mac: bytes, out: list[Command]) -> None:
         """Forget a MAC; frames that wait are asked about anew."""
         overlay = self._overlay
+        self._adoption.deny(mac)
         entry = overlay.entries.get(mac)
         if isinstance(entry, Pending):
             self._resolution.ask_anew(mac, entry, out)

@@ -96,7 +96,7 @@ Between `start` and `stop`; the answers are in `varpd.provider.answers`.
     about is `DROP`, which is no fault. ARP, neighbour discovery, DHCP and broadcast frames are
     each their own question; for any other MAC the answer holds for ``ttl`` seconds (a class
     attribute), or until invalidated. A query with cause `REFRESH` has no frame; only a `Target`
-    or `DROP` answers it.
+    or `DROP` answers it, and for a group MAC `Replicate`.
 
 `arp(address) -> MacAddress | Neighbour | Drop`
     DYNAMIC, optional. Who has this overlay address, IPv4 or IPv6? Asked after `lookup` answered

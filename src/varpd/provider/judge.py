@@ -86,7 +86,7 @@ class Judge:
                 self._proxies.add(Proxy.DHCP)
 
     def answer(
-        self, operation: Operation, value: object, *, refresh: bool = False
+        self, operation: Operation, value: object, *, refresh: bool = False, group: bool = False
     ) -> Answer | NeighbourAnswer | DhcpAnswer:
         """Return `value` as the answer of an operation, in its normal form.
 
@@ -94,13 +94,14 @@ class Judge:
             operation: what was asked.
             value: what it returned.
             refresh: whether it was a `lookup` with cause `REFRESH`.
+            group: whether it was a `lookup` about a group MAC.
 
         Raises:
             AnswerFault: it is none.
         """
         match operation:
             case Operation.LOOKUP:
-                return self.lookup(value, refresh=refresh)
+                return self.lookup(value, refresh=refresh, group=group)
             case Operation.ARP:
                 return neighbour_answer(value)
             case Operation.DHCP:
@@ -108,7 +109,7 @@ class Judge:
             case _:
                 assert_never(operation)
 
-    def lookup(self, value: object, *, refresh: bool = False) -> Answer:
+    def lookup(self, value: object, *, refresh: bool = False, group: bool = False) -> Answer:
         """Return `value` as the answer of `lookup`.
 
         Raises:
@@ -120,7 +121,7 @@ class Judge:
             return self.target(value) or DROP
         if not isinstance(value, Proxy | Replicate):
             raise AnswerFault(f"lookup answered {_name(value)}, not a target, DROP, proxy ...")
-        if refresh:
+        if refresh and not (group and isinstance(value, Replicate)):
             raise AnswerFault(f"lookup answered {_name(value)} to REFRESH, not a target or DROP")
         if isinstance(value, Replicate):
             return self._replicate(value)

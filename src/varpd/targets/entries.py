@@ -7,6 +7,7 @@
                      NEGATIVE ─────────────┘
 
     any but the administrator's ──invalidate, flush──► absent (PENDING is asked anew)
+    absent, PENDING ──its rows are in the kernel already──► VALID (origin ADOPTED)
     any ──administrator──► VALID (origin ADMINISTRATOR) or BLOCKED
 
 Entries are immutable values. The `Query` of a lookup is its ticket: an answer counts only while
@@ -39,6 +40,8 @@ class Origin(enum.Enum):
 
     PLUGIN = "plugin"
     ADMINISTRATOR = "administrator"
+    ADOPTED = "adopted"
+    """Its rows were in the kernel when varpd came; the plugin has not been asked yet."""
 
 
 TRANSITIONS: Final[dict[State | None, frozenset[State | None]]] = {
@@ -177,8 +180,22 @@ def is_administrators(entry: Entry | None) -> bool:
     return isinstance(entry, Valid) and entry.origin is Origin.ADMINISTRATOR
 
 
+def origin_of(entry: Entry) -> Origin:
+    """Return who said what is known; it is the plugin that is asked where nothing is."""
+    if isinstance(entry, Blocked):
+        return Origin.ADMINISTRATOR
+    valid = valid_of(entry)
+    return Origin.PLUGIN if valid is None else valid.origin
+
+
+def is_adopted(entry: Entry | None) -> bool:
+    """Return whether what is in force was found in the kernel, and said by nobody since."""
+    valid = valid_of(entry)
+    return valid is not None and valid.origin is Origin.ADOPTED
+
+
 def is_still(entry: Entry | None, valid: Valid) -> bool:
-    """Return whether `entry` is in force since the plugin said `valid`."""
+    """Return whether `entry` is in force as it was when it was `valid`."""
     if not isinstance(entry, Valid) or is_administrators(entry):
         return False
     return entry.since == valid.since and entry.targets == valid.targets

@@ -20,14 +20,18 @@ from support.linux_host import (
     target,
 )
 from support.namespaces import Namespace
+from support.netlink_watch import NetlinkWatch
 from varpd.datapath.base import Row
 from varpd.datapath.linux import names
-from varpd.engine.commands import Install, InstallReplicas, SetDefaultTarget
+from varpd.engine.commands import Install, InstallReplicas, RemoveRows, SetDefaultTarget
+from varpd.engine.events import RowsAdopted
 from varpd.engine.settings import Mode
+from varpd.net.addresses import MacAddress
 
 pytestmark = pytest.mark.integration
 
 MAC = b"\x02\x00\x00\x00\x00\x09"
+OTHER = b"\x02\x00\x00\x00\x00\x0a"
 GROUP = b"\x01\x00\x5e\x01\x02\x03"
 
 
@@ -220,16 +224,46 @@ def killed(host: Namespace) -> None:
 
 
 @pytest.mark.usefixtures("killed")
-async def test_what_a_killed_varpd_left_is_taken_over_without_its_rows(host: Namespace) -> None:
-    before = await show_link(host, "vx-blue")
-    async with running(Recorder()) as datapath:
-        state = await datapath.open(make_link())
+async def test_what_a_killed_varpd_left_is_taken_over_and_nothing_is_written(
+    host: Namespace,
+) -> None:
+    sink = Recorder()
+    async with running(sink) as datapath:
+        with NetlinkWatch() as watch:
+            state = await datapath.open(make_link())
+            await datapath.settle()
+            assert watch.told() == []
+            datapath.apply([Install("blue", target("198.51.100.2"), [OTHER], [])])
+            await datapath.settle()
+            assert {one.mac for one in watch.rows()} == {OTHER}, "what is written is told"
+            datapath.apply([RemoveRows("blue", [OTHER])])
+            await datapath.settle()
 
         assert state.ports == ("port",)
-        assert (await show_link(host, "vx-blue"))["ifindex"] == before["ifindex"]
-        assert await datapath.dump("blue") == []
-        assert not [row for row in await show_fdb(host, "vx-blue") if "sticky" in row["flags"]]
+        assert sink.of(RowsAdopted) == [RowsAdopted("blue", [(MAC, (target("198.51.100.1"),))], [])]
+        assert await datapath.dump("blue") == [Row(MAC, (target("198.51.100.1"),))]
         assert await defaults(host, "vx-blue") == ["127.86.0.7"]
+
+
+@pytest.mark.usefixtures("killed")
+async def test_half_rows_and_loose_rows_are_told_as_torn(host: Namespace) -> None:
+    half, alone, loose = (f"02:00:00:00:01:0{number}" for number in range(3))
+    fdb = ("bridge", "fdb", "add")
+    await run(host, *fdb, half, "dev", "vx-blue", "dst", "198.51.100.2", "self", "static")
+    await run(host, *fdb, alone, "dev", "vx-blue", "master", "static", "sticky")
+    await run(host, *fdb, loose, "dev", "vx-blue", "dst", "198.51.100.3", "self", "static")
+    await run(host, *fdb, loose, "dev", "vx-blue", "master", "static")
+    sink = Recorder()
+    async with running(sink) as datapath:
+        await datapath.open(make_link())
+    torn = {
+        MacAddress(mac): targets for event in sink.of(RowsAdopted) for mac, targets in event.torn
+    }
+    assert torn == {
+        MacAddress.parse(half): (target("198.51.100.2"),),
+        MacAddress.parse(alone): (),
+        MacAddress.parse(loose): (target("198.51.100.3"),),
+    }
 
 
 @pytest.mark.usefixtures("killed")

@@ -17,7 +17,17 @@ from msgspec import Struct
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Link, LinkState, Row, Sink
 from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS, VXLAN
-from varpd.datapath.linux import buffers, counting, links, opening, path_mtu, refusals, tables
+from varpd.datapath.linux import (
+    buffers,
+    counting,
+    found,
+    links,
+    opening,
+    path_mtu,
+    refusals,
+    tables,
+)
+from varpd.datapath.linux.found import Found
 from varpd.datapath.linux.keeping import Keeper, NoKeeper
 from varpd.datapath.linux.kernel import Kernel
 from varpd.datapath.linux.monitor import Monitor
@@ -128,6 +138,8 @@ class LinuxDatapath:
                     await self._make(link, undo)
                 except BaseException as error:
                     self.monitor.unwatch(link.name)
+                    if self._overlays.pop(link.name, None) is not None:
+                        await asyncio.shield(asyncio.wrap_future(self.writer.close(link.name)))
                     # In the kernel's thread, behind whatever it is still doing for us.
                     await asyncio.shield(self._threads.request(lambda _: undo.close()))
                     if isinstance(error, OSError):
@@ -241,9 +253,12 @@ class LinuxDatapath:
         made = await self._threads.request(
             opening.make, link, partial(_deliver, self._sink, link.name), self._keeper, undo
         )
+        rows = Found([], [], [])
         if made.pair.adopted:
-            await self._threads.empty(made.pair.device)
-            await self._threads.request(opening.tidy, link, made)
+            rows = await self._threads.at_length(
+                found.read, made.pair.device, link.listen_port, link.mode
+            )
+            await self._threads.request(opening.tidy, link, made, rows.defaults)
         sender = Sender(
             link.listen_ip,
             link.listen_port,
@@ -253,8 +268,13 @@ class LinuxDatapath:
         )
         undo.callback(sender.close)
         await self.monitor.watch(link.name, made.pair.bridge, made.pair.device)
-        self.writer.open(link.name, made.pair.device)
+        groups = {mac: targets for mac, targets in rows.rows if mac[0] & 1}
+        self.writer.open(link.name, made.pair.device, groups=groups)
         self._overlays[link.name] = OpenOverlay(link, made, sender)
+        # Before the first punted frame, and a slice at a time, since frames of others come first.
+        for event in rows.events(link.name):
+            self._sink(event)
+            await asyncio.sleep(0)
         if made.punt is not None and self._reader is not None:
             self._reader.add(link.name, made.punt)
 

@@ -8,7 +8,7 @@ words.
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, Final
@@ -35,6 +35,9 @@ _NODAD: Final = 0x02
 
 LOOPBACK: Final = 1
 """Index of `lo` in every network namespace."""
+
+BRIDGE_SETTINGS: Final = ("br_stp_state", "br_mcast_snooping", "br_fdb_max_learned")
+"""Settings of a bridge that are read, under pyroute2's names."""
 
 Attributes = dict[str, Any]
 """Attributes of a link under pyroute2's names."""
@@ -68,6 +71,15 @@ class LinkInfo(Struct, frozen=True):
     up: bool
     tunnel: Tunnel | None
     """Of a vxlan device."""
+
+    settings: Mapping[str, int] = {}
+    """Of a bridge: those of `BRIDGE_SETTINGS` that the kernel knows."""
+
+    learning: bool | None = None
+    """Of a port of a bridge: whether the bridge learns from it."""
+
+    own_address: bool = False
+    """Whether it gives itself an IPv6 address when it comes up."""
 
 
 @contextmanager
@@ -242,7 +254,27 @@ def link_info(message: Any) -> LinkInfo:
         master=message.get_attr("IFLA_MASTER") or 0,
         up=bool(message["flags"] & _UP),
         tunnel=_tunnel(data) if kind == "vxlan" and data is not None else None,
+        settings=_settings(data) if kind == "bridge" and data is not None else {},
+        learning=_learning(message),
+        own_address=_own_address(message),
     )
+
+
+def _settings(data: Any) -> dict[str, int]:
+    found = {name: data.get_attr(f"IFLA_{name.upper()}") for name in BRIDGE_SETTINGS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _learning(message: Any) -> bool | None:
+    port = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+    learning = None if port is None else port.get_attr("IFLA_BRPORT_LEARNING")
+    return None if learning is None else bool(learning)
+
+
+def _own_address(message: Any) -> bool:
+    ipv6 = message.get_nested("IFLA_AF_SPEC", "AF_INET6")
+    mode = None if ipv6 is None else ipv6.get_attr("IFLA_INET6_ADDR_GEN_MODE")
+    return mode not in (None, _ADDR_GEN_MODE_NONE)
 
 
 def _tunnel(data: Any) -> Tunnel:

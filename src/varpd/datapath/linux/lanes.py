@@ -9,7 +9,7 @@ Only the writer's thread touches this.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -104,10 +104,15 @@ class Lanes:
         lane = self._lanes.get(overlay)
         return None if lane is None else lane.table
 
-    def open(self, overlay: str, table: Table) -> None:
-        """Give an overlay a lane; one that it had is closed."""
+    def open(
+        self, overlay: str, table: Table, groups: Mapping[bytes, tuple[Target, ...]] | None = None
+    ) -> None:
+        """Give an overlay a lane; one that it had is closed.
+
+        `groups` are the group MACs that the kernel has destinations of already.
+        """
         self.close(overlay)
-        self._lanes[overlay] = _Lane(table)
+        self._lanes[overlay] = _Lane(table, groups=dict(groups or {}))
 
     def close(self, overlay: str) -> int:
         """Take an overlay's lane away with all that waits in it; return how many MACs waited."""

@@ -7,6 +7,7 @@ Everything here blocks: it is for the thread of the `Kernel`.
 """
 
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Final
@@ -65,7 +66,8 @@ def check(kernel: Kernel, link: Link) -> None:
 def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) -> Pair:
     """Make both links, or take over those that are there, and bring them up.
 
-    `default` is where the tunnel device sends what it has no row for. What was made is put on
+    Nothing is written that is right already, so that traffic flows on over links that are taken
+    over. `default` is where the tunnel device sends what it has no row for. What was made is put on
     `undo`, to be removed if the caller fails.
 
     Raises:
@@ -74,23 +76,43 @@ def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) ->
     """
     bridge = _make_bridge(kernel, link, undo)
     device, adopted = _make_device(kernel, link, undo)
-    for index in (bridge, device):
-        kernel.set_alias(index, names.alias(link.name))
-        kernel.set_no_own_address(index)
     _set_mtu(kernel, (bridge, device), link.mtu or MTU)
+    found = _present(kernel, bridge), _present(kernel, device)
+    for item in found:
+        if item.alias != names.alias(link.name):
+            kernel.set_alias(item.index, names.alias(link.name))
+        if item.own_address:
+            kernel.set_no_own_address(item.index)
     # In DYNAMIC mode only the control plane says where remote MACs are. With one target for
     # everything the bridge learns them, or each frame would be copied to every guest.
-    kernel.set_master(device, bridge, learning=link.mode is Mode.POINT)
+    learning = link.mode is Mode.POINT
+    if (found[1].master, found[1].learning) != (bridge, learning):
+        kernel.set_master(device, bridge, learning=learning)
     if default is not None:
+        # One that is there already stays as it is.
         kernel.append_default(device, default)
     try:
-        kernel.set_up(device)
+        if not found[1].up:
+            kernel.set_up(device)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise refusals.port_in_use(link) from error
         raise
-    kernel.set_up(bridge)
+    if not found[0].up:
+        kernel.set_up(bridge)
     return Pair(bridge, device, adopted)
+
+
+def _present(kernel: Kernel, index: int) -> LinkInfo:
+    """Return a link that was there a moment ago.
+
+    Raises:
+        OSError: somebody has deleted it.
+    """
+    found = kernel.link_at(index)
+    if found is None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    return found
 
 
 def _own(kernel: Kernel, link: Link, name: str) -> LinkInfo | None:
@@ -111,7 +133,13 @@ def _own(kernel: Kernel, link: Link, name: str) -> LinkInfo | None:
 def _make_bridge(kernel: Kernel, link: Link, undo: ExitStack) -> int:
     found = _own(kernel, link, link.name)
     if found is not None and found.kind == _BRIDGE:
-        kernel.set_bridge(found.index, **_BRIDGE_SETTINGS)
+        wrong = {
+            name: value
+            for name, value in _BRIDGE_SETTINGS.items()
+            if found.settings.get(name) != value
+        }
+        if wrong:
+            kernel.set_bridge(found.index, **wrong)
         return found.index
     if found is not None:
         kernel.delete_link(found.index)
@@ -177,13 +205,13 @@ def _holder(kernel: Kernel, link: Link) -> str | None:
 
 
 def keep_one_default(
-    kernel: Kernel, device: int, listen_port: int, wanted: Target | None
+    kernel: Kernel, device: int, found: Iterable[Target], wanted: Target | None
 ) -> list[Target]:
-    """Remove each default destination of a small table but `wanted`; return what went.
+    """Remove each default destination that was `found` but `wanted`; return what went.
 
     The kernel can replace none: the new one is there before an old one goes.
     """
-    old = [target for target in tables.default_targets(device, listen_port) if target != wanted]
+    old = [target for target in found if target != wanted]
     for target in old:
         kernel.delete_default(device, target)
     return old
@@ -214,8 +242,9 @@ def _set_mtu(kernel: Kernel, indices: Sequence[int], mtu: int) -> None:
         OSError: the kernel refuses.
     """
     before = [kernel.link_at(index) for index in indices]
-    for index in indices:
-        kernel.set_mtu(index, mtu)
+    for index, link in zip(indices, before, strict=True):
+        if link is None or link.mtu != mtu:
+            kernel.set_mtu(index, mtu)
     for link in before:
         if link is not None and link.mtu < IPV6_MTU_MIN <= mtu:
             kernel.set_no_own_address(link.index)

@@ -47,6 +47,9 @@ NTF_MASTER: Final = 0x04
 NTF_STICKY: Final = 0x40
 """The row stays, whatever the bridge learns. All rows that varpd writes into a bridge are so."""
 
+NUD_NOARP: Final = 0x40
+"""In the FDB of a bridge: the row does not age."""
+
 NUD_PERMANENT: Final = 0x80
 """In the FDB of a bridge: the MAC of the port itself."""
 

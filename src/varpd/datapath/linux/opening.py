@@ -1,14 +1,14 @@
 """Making an overlay in the kernel, and taking it away, in steps for the threads that may block."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from msgspec import Struct
 
 from varpd.datapath.base import Link
 from varpd.datapath.encapsulation import ENCAPSULATIONS
-from varpd.datapath.linux import links, names, proofs, refusals
+from varpd.datapath.linux import links, names, proofs, refusals, tables
 from varpd.datapath.linux.keeping import Keeper
 from varpd.datapath.linux.kernel import LOOPBACK, Kernel
 from varpd.datapath.linux.links import Pair
@@ -89,14 +89,14 @@ def _open_punt_path(
     return punt
 
 
-def tidy(kernel: Kernel, link: Link, made: Made) -> None:
-    """Remove default destinations of an earlier life; the table is otherwise empty by now.
+def tidy(kernel: Kernel, link: Link, made: Made, defaults: Iterable[Target]) -> None:
+    """Remove the default destinations of an earlier life among those that there are.
 
     Raises:
         DatapathError: the kernel refuses.
     """
     try:
-        old = links.keep_one_default(kernel, made.pair.device, link.listen_port, made.default)
+        old = links.keep_one_default(kernel, made.pair.device, defaults, made.default)
         links.delete_punt_addresses(kernel, old)
     except OSError as error:
         raise refusals.refused(link.name, "take over its links", error) from error
@@ -109,7 +109,8 @@ def set_default(kernel: Kernel, device: int, listen_port: int, target: Target) -
         OSError: the kernel refuses.
     """
     kernel.append_default(device, target)
-    links.keep_one_default(kernel, device, listen_port, target)
+    found = tables.default_targets(device, listen_port)
+    links.keep_one_default(kernel, device, found, target)
 
 
 def remove(kernel: Kernel, overlay: str, listen_port: int) -> None:

@@ -37,6 +37,7 @@ from varpd.datapath.linux.netlink import (
     NTF_MASTER,
     NTF_SELF,
     NTF_STICKY,
+    NUD_NOARP,
     RTM_DELNEIGH,
     RTM_GETNEIGH,
     RTM_NEWNEIGH,
@@ -52,8 +53,7 @@ _NLM_F_CAPPED: Final = 0x100
 _NLM_F_ACK_TLVS: Final = 0x200
 
 _NUD_REACHABLE: Final = 0x02
-_NUD_NOARP: Final = 0x40
-_STATE: Final = _NUD_NOARP | _NUD_REACHABLE
+_STATE: Final = NUD_NOARP | _NUD_REACHABLE
 
 _NLMSGERR_ATTR_MSG: Final = 1
 

@@ -105,6 +105,28 @@ def fdb_rows(ifindex: int) -> Iterator[FdbRow]:
             raise
 
 
+def whole_fdb(ifindex: int) -> list[FdbRow]:
+    """Return the rows of a device, those of its bridge and its own, read anew when disturbed.
+
+    Of a table that does not come to rest it is what was found in the last try.
+    """
+    found: list[FdbRow] = []
+    for _ in range(_ATTEMPTS):
+        found = []
+        try:
+            for data, message in _dump(netlink.fdb_of_port(ifindex), netlink.RTM_NEWNEIGH):
+                row = netlink.parse_fdb_row(data, message)
+                if row is not None and row.ifindex == ifindex:
+                    found.append(row)
+        except InterruptedError:
+            continue
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+        break
+    return found
+
+
 def read_rows(device: int, listen_port: int) -> list[Row]:
     """Return the rows of a tunnel device that its bridge has too, and those of group MACs.
 

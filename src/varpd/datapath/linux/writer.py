@@ -9,7 +9,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Final, TypeVar
@@ -22,6 +22,7 @@ from varpd.datapath.linux.rows import Table
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
 from varpd.engine.histogram import Distribution, Histogram
 from varpd.engine.settings import Totals
+from varpd.provider.answers import Target
 
 QUEUE_ROWS: Final = Totals().targets
 """Rows that may wait to be written.
@@ -110,11 +111,20 @@ class RowWriter:
             self._session.close()
             self._session = None
 
-    def open(self, overlay: str, vx_ifindex: int, mac_master: bool = True) -> None:
-        """Write an overlay's rows from now on: to its tunnel device, and to that one's bridge."""
+    def open(
+        self,
+        overlay: str,
+        vx_ifindex: int,
+        mac_master: bool = True,
+        groups: Mapping[bytes, tuple[Target, ...]] | None = None,
+    ) -> None:
+        """Write an overlay's rows from now on: to its tunnel device, and to that one's bridge.
+
+        `groups` are the group MACs that the device has destinations of already.
+        """
         table = Table(vx_ifindex, mac_master)
         self._delays[overlay] = Histogram()
-        self._requests.put(lambda: self._lanes.open(overlay, table))
+        self._requests.put(lambda: self._lanes.open(overlay, table, groups))
 
     def close(self, overlay: str) -> Future[None]:
         """Write no more for an overlay; done when the last write is over, queued ones dropped."""

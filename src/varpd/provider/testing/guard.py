@@ -108,7 +108,8 @@ class FakeGuard:
 
     async def lookup(self, query: Query) -> Answer:
         """Ask where a frame goes; DROP where the instance does not answer or answers wrongly."""
-        check = functools.partial(self._judge.lookup, refresh=query.cause is REFRESH)
+        refresh, group = query.cause is REFRESH, query.dst.is_group
+        check = functools.partial(self._judge.lookup, refresh=refresh, group=group)
         changes = self.host.changes(query.key)
         lookup = _dynamic(self.instance).lookup
         otherwise: Answer = DROP

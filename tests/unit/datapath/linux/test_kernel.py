@@ -33,7 +33,16 @@ def test_a_bridge_is_read() -> None:
         ["IFLA_MTU", 1400],
     )
     assert link_info(shown) == LinkInfo(
-        7, "blue", "bridge", "varpd:blue", "02:00:00:00:00:01", 1400, 0, up=True, tunnel=None
+        7,
+        "blue",
+        "bridge",
+        "varpd:blue",
+        "02:00:00:00:00:01",
+        1400,
+        0,
+        up=True,
+        tunnel=None,
+        settings={"br_stp_state": 0},
     )
 
 

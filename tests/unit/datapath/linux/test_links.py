@@ -78,6 +78,39 @@ def test_links_that_fit_are_taken_over() -> None:
     assert not [step for step in kernel.done if step.startswith(("add", "delete"))]
 
 
+def test_links_that_are_right_are_left_alone() -> None:
+    kernel = FakeKernel()
+    for link in (make_link(), make_link(mode=Mode.POINT)):
+        make(kernel, link)
+        kernel.done.clear()
+        assert make(kernel, link).adopted
+        # Which the kernel passes over where the row is there already.
+        assert kernel.done == ["append 127.86.0.7:789"]
+
+
+def test_of_links_that_are_taken_over_only_what_is_wrong_is_written() -> None:
+    kernel = FakeKernel()
+    make(kernel, make_link())
+    kernel.done.clear()
+    kernel.put("blue", "bridge", alias=ALIAS, settings={"br_stp_state": 1})
+    kernel.put("vx-blue", "vxlan", alias=ALIAS, tunnel=FITTING, mtu=1400, up=False)
+    make(kernel, make_link())
+    assert kernel.done == [
+        "bridge blue",
+        "mtu vx-blue 1500",
+        "master vx-blue blue learning=False",
+        "append 127.86.0.7:789",
+        "up vx-blue",
+    ]
+
+
+def test_a_link_that_somebody_deletes_meanwhile_is_an_error() -> None:
+    kernel = FakeKernel()
+    kernel.link_at = lambda index: None  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="No such device"):
+        make(kernel, make_link())
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -139,11 +172,10 @@ def test_a_kernel_that_keeps_frames_to_itself_is_too_old(localbypass: bool | Non
     assert kernel.found == {}
 
 
-def test_of_the_default_targets_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_the_default_targets_one_stays() -> None:
     old = target("198.51.100.1")
-    monkeypatch.setattr(tables, "default_targets", lambda device, port: [old, PUNT])
     kernel = FakeKernel()
-    assert links.keep_one_default(kernel, 7, 4789, PUNT) == [old]
+    assert links.keep_one_default(kernel, 7, [old, PUNT], PUNT) == [old]
     assert kernel.done == [f"remove {old}"]
 
 

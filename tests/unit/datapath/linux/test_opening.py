@@ -138,14 +138,11 @@ def test_a_punt_socket_that_cannot_be_had_is_refused(
     assert refused(kernel, make_link()) is code
 
 
-def test_old_default_rows_go_with_their_punt_addresses(
-    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_default_rows_go_with_their_punt_addresses(kernel: FakeKernel) -> None:
     old = [target("fd76:6172:7064::6", 789), target("2001:db8::5"), target("127.86.0.6", 789)]
-    monkeypatch.setattr(tables, "default_targets", lambda *_: old)
     made = make(kernel, V6)
     kernel.done.clear()
-    opening.tidy(kernel, V6, made)
+    opening.tidy(kernel, V6, made, old)
     assert kernel.done == [f"remove {item}" for item in old] + ["no loopback fd76:6172:7064::6"]
 
 
