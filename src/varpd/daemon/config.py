@@ -249,7 +249,7 @@ def _defaults(content: Mapping[str, object], faults: list[str]) -> Mapping[str, 
                 values[name] = load(known[name], value)
                 _check_addresses(values, name)
             except PropertyInvalid as exc:
-                faults.append(f"{where}: {exc.why} (it is {exc.value!r})")
+                faults.append(f"{where}: {exc.why} (it is {value!r})")
     return types.MappingProxyType(values)
 
 

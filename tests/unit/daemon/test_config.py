@@ -121,6 +121,7 @@ def test_all_faults_are_told_at_once_each_with_its_path() -> None:
 def test_a_listen_address_for_all_overlays_must_be_one_that_others_can_send_to() -> None:
     (fault,) = faults_of('[defaults.vxlan]\nlisten_ip = "127.0.0.1"')
     assert fault.startswith("defaults.vxlan/listen_ip: 127.0.0.1 is a loopback address")
+    assert fault.endswith("(it is '127.0.0.1')")
 
 
 def test_a_fault_says_what_would_be_possible() -> None:
