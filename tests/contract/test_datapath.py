@@ -610,3 +610,54 @@ async def test_stopping_leaves_rows_and_links_in_place(closed_world: World) -> N
     sent = frame(REMOTE, GUEST)
     world.guest_sends(0, sent)
     await until(lambda: world.arrived(world.far) == [HEADER + sent])
+
+
+async def test_a_mac_that_is_known_nowhere_has_no_rows_and_is_punted(world: World) -> None:
+    rows = await world.datapath.rows_of("blue", REMOTE)
+    assert (rows.device, rows.bridge, rows.punts) == (None, None, True)
+
+
+async def test_the_rows_of_a_mac_say_where_it_is_in_both_tables(world: World) -> None:
+    world.datapath.apply([Install("blue", world.farther, [REMOTE], [])])
+    await world.datapath.settle()
+    rows = await world.datapath.rows_of("blue", REMOTE)
+    assert rows.device is not None
+    assert rows.bridge is not None
+    assert rows.device.targets == (world.farther,)
+    assert "static" in rows.device.flags
+    assert rows.device.used_s is not None
+    assert 0 <= rows.device.used_s < 60
+    assert (rows.bridge.port, rows.bridge.is_tunnel) == ("vx-blue", True)
+    assert {"static", "sticky"} <= set(rows.bridge.flags)
+    assert (await world.datapath.rows_of("blue", OTHER)).device is None
+
+
+async def test_the_rows_of_a_guests_mac_say_behind_which_port_it_is(world: World) -> None:
+    world.guest_sends(0, frame(REMOTE, GUEST))
+    await until(lambda: world.of(MacsLearned))
+    rows = await world.datapath.rows_of("blue", GUEST)
+    assert rows.device is None
+    assert rows.bridge is not None
+    assert (rows.bridge.port, rows.bridge.is_tunnel) == ("port0", False)
+    assert "static" not in rows.bridge.flags
+
+
+async def test_the_rows_of_a_group_mac_say_all_targets(world: World) -> None:
+    world.datapath.apply([InstallReplicas("blue", GROUP, (world.far, world.farther))])
+    await world.datapath.settle()
+    rows = await world.datapath.rows_of("blue", GROUP)
+    assert rows.device is not None
+    assert set(rows.device.targets) == {world.far, world.farther}
+    assert rows.bridge is None
+
+
+async def test_in_a_point_overlay_the_default_row_says_it_all(started: World) -> None:
+    await started.datapath.open(started.link(mode=Mode.POINT, default=started.far))
+    rows = await started.datapath.rows_of("blue", REMOTE)
+    assert (rows.device, rows.default, rows.punts) == (None, started.far, False)
+    await started.datapath.close("blue")
+
+
+async def test_an_overlay_that_is_not_there_has_no_rows_of_a_mac(started: World) -> None:
+    with pytest.raises(DatapathError, match="red"):
+        await started.datapath.rows_of("red", REMOTE)

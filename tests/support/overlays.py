@@ -30,6 +30,7 @@ from varpd.datapath.base import (
     Sink,
 )
 from varpd.datapath.counters import HostCounters, OverlayCounters
+from varpd.datapath.inspection import MacRows
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.engine import Engine
 from varpd.net.addresses import IpAddress
@@ -59,6 +60,9 @@ class RememberingDatapath:
 
         self.paths: dict[IpAddress, int] = {}
         """MTUs of paths to targets; 0: there is none. Others have 1500."""
+
+        self.rows: dict[bytes, MacRows] = {}
+        """What it has for MACs; for others nothing."""
 
         self.counted: dict[str, OverlayCounters] = {}
         self.counted_in_all = HostCounters()
@@ -103,6 +107,9 @@ class RememberingDatapath:
 
     async def dump(self, overlay: str) -> list[Row]:
         return []
+
+    async def rows_of(self, overlay: str, mac: bytes) -> MacRows:
+        return self.rows.get(mac, MacRows(None, None, None, punts=True))
 
     async def state(self, overlay: str) -> LinkState:
         link = self.links[overlay]

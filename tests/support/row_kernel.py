@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from varpd.datapath.linux import netlink, rows
+from varpd.datapath.linux import netlink
 
 PATIENCE: Final = 30.0
 """Seconds until a test that waits gives up."""
@@ -103,7 +103,7 @@ class FakeKernel:
     def _tell(self, message: bytes, address: bytes) -> None:
         (sequence,) = struct.unpack_from("=I", message, 8)
         if address in self.device:
-            body = message[16:40] + struct.pack("=HHIIII", 20, 3, 0, 3 * rows.TICKS, 0, 0)
+            body = message[16:40] + struct.pack("=HHIIII", 20, 3, 0, 3 * netlink.TICKS, 0, 0)
             head = struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWNEIGH, 0, sequence, 0)
             self.answers.append(head + body)
         else:

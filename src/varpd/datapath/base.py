@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from varpd.datapath.counters import HostCounters, OverlayCounters
+from varpd.datapath.inspection import MacRows
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import Event
 from varpd.engine.settings import Mode
@@ -180,6 +181,15 @@ class Datapath(Protocol):
 
     async def dump(self, overlay: str) -> list[Row]:
         """Return the rows that the kernel has, without those that varpd needs for itself."""
+
+    async def rows_of(self, overlay: str, mac: bytes) -> MacRows:
+        """Return what decides where a frame to `mac` goes, quickly at any size of the tables.
+
+        For a group MAC it may take as long as `dump`.
+
+        Raises:
+            DatapathError: there is no such overlay, or the kernel does not tell.
+        """
 
     async def state(self, overlay: str) -> LinkState:
         """Return what there is of an overlay.

@@ -28,6 +28,7 @@ from varpd.datapath.base import (
 )
 from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.datapath.inspection import MacRows
 from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port, Totals
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged, RowsAdopted
@@ -77,6 +78,12 @@ class MemoryUnderlay:
 class MemoryDatapath:
     """`varpd.datapath.base.Datapath` in memory: one host."""
 
+    name: Final = NAME
+    """How operators call this datapath."""
+
+    encapsulations: Final[tuple[str, ...]] = tuple(ENCAPSULATIONS)
+    """Names of the encapsulations that it can carry."""
+
     def __init__(
         self,
         sink: Sink,
@@ -108,16 +115,6 @@ class MemoryDatapath:
             bridge.tell, bridge.totals = self._tell, self._totals
         self._open: set[str] = set()
         self._events: deque[Event] = deque()
-
-    @property
-    def name(self) -> str:
-        """How operators call this datapath."""
-        return NAME
-
-    @property
-    def encapsulations(self) -> tuple[str, ...]:
-        """Names of the encapsulations that it can carry: all that there are."""
-        return tuple(ENCAPSULATIONS)
 
     async def start(self) -> None:
         """See `Datapath.start`."""
@@ -200,6 +197,10 @@ class MemoryDatapath:
         """See `Datapath.dump`."""
         bridge = self._bridges.get(overlay)
         return [] if bridge is None else bridge.dump()
+
+    async def rows_of(self, overlay: str, mac: bytes) -> MacRows:
+        """See `Datapath.rows_of`."""
+        return _found(self._bridges, overlay).rows_of(mac)
 
     async def state(self, overlay: str) -> LinkState:
         """See `Datapath.state`."""

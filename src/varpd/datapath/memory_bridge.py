@@ -17,6 +17,7 @@ from typing import Final, assert_never
 from varpd.datapath.base import Link, LinkState, Row
 from varpd.datapath.counters import OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS
+from varpd.datapath.inspection import BridgeRow, DeviceRow, MacRows
 from varpd.engine.commands import (
     AskUsage,
     DatapathCommand,
@@ -42,6 +43,9 @@ from varpd.provider.answers import Target
 
 MTU: Final = 1500
 """Of guests, where nothing else is said."""
+
+STATIC: Final = ("static", "sticky")
+"""How rows that varpd wrote are marked."""
 
 _GROUP_BIT: Final = 0x01
 _TUNNEL: Final = ""
@@ -229,6 +233,20 @@ class MemoryBridge:
             rows.append(Row(ZERO, (self.default,)))
         return rows
 
+    def rows_of(self, mac: bytes) -> MacRows:
+        """Return what decides where a frame to a MAC goes."""
+        is_point = self.link.mode is Mode.POINT
+        device, bridge = None, None
+        (idle,) = self.usage([mac])
+        if (targets := self._groups.get(mac)) is not None:
+            device = DeviceRow(targets, STATIC, idle)
+        elif (target := self._rows.get(mac)) is not None:
+            device = DeviceRow((target,), STATIC, idle)
+            bridge = BridgeRow(self.state.device, True, STATIC, idle)
+        elif (where := self._learned.get(mac)) is not None:
+            bridge = BridgeRow(where or self.state.device, where == _TUNNEL)
+        return MacRows(device, bridge, self.default if is_point else None, punts=not is_point)
+
     def from_guest(self, port: Port, frame: bytes) -> None:
         """Carry what a guest sent."""
         dst, src = frame[:MAC_SIZE], frame[MAC_SIZE : 2 * MAC_SIZE]
@@ -236,7 +254,7 @@ class MemoryBridge:
         if dst in self._rows:
             self._into_tunnel(dst, frame)
         elif (where := self._learned.get(dst)) is None:
-            self._flood(frame, port)
+            _flood(self.ports, frame, port)
             self._into_tunnel(dst, frame)
         elif where == _TUNNEL:
             self._into_tunnel(dst, frame)
@@ -252,7 +270,7 @@ class MemoryBridge:
             return
         where = self._learned.get(dst)
         if where is None:
-            self._flood(frame, None)
+            _flood(self.ports, frame, None)
         elif where != _TUNNEL:
             self.ports[where].frames.append(frame)
 
@@ -276,11 +294,6 @@ class MemoryBridge:
     def _send_all(self, target: Target, packets: Sequence[bytes]) -> None:
         for packet in packets:
             self._tally["sent" if self._send(target, packet) else "not_sent"] += 1
-
-    def _flood(self, frame: bytes, source: Port | None) -> None:
-        for port in list(self.ports.values()):
-            if port is not source:
-                port.frames.append(frame)
 
     def _learn(self, mac: bytes, where: str) -> None:
         before = self._learned.get(mac)
@@ -308,3 +321,9 @@ class MemoryBridge:
         if target.ip is None or target.ip.version != self.link.listen_ip.version:
             return "Address family not supported by protocol"
         return None
+
+
+def _flood(ports: dict[str, Port], frame: bytes, source: Port | None) -> None:
+    for port in list(ports.values()):
+        if port is not source:
+            port.frames.append(frame)

@@ -17,11 +17,13 @@ from msgspec import Struct
 from varpd.datapath.base import DatapathError, DatapathErrorCode, Link, LinkState, Row, Sink
 from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS, VXLAN
+from varpd.datapath.inspection import MacRows
 from varpd.datapath.linux import (
     buffers,
     counting,
     found,
     links,
+    lookups,
     opening,
     path_mtu,
     refusals,
@@ -66,6 +68,12 @@ class OpenOverlay(Struct, eq=False):
 class LinuxDatapath:
     """`varpd.datapath.base.Datapath` by the Linux kernel, for this network namespace."""
 
+    name: Final = NAME
+    """How operators call this datapath."""
+
+    encapsulations: Final[tuple[str, ...]] = (VXLAN.name,)
+    """Names of the encapsulations that it can carry."""
+
     def __init__(self, sink: Sink, keeper: Keeper | None = None) -> None:
         """`sink` is called from the event loop, never from inside `apply`.
 
@@ -88,16 +96,6 @@ class LinuxDatapath:
         """Writes the rows."""
 
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def name(self) -> str:
-        """How operators call this datapath."""
-        return NAME
-
-    @property
-    def encapsulations(self) -> tuple[str, ...]:
-        """Names of the encapsulations that it can carry."""
-        return (VXLAN.name,)
 
     async def start(self) -> None:
         """See `Datapath.start`."""
@@ -227,6 +225,20 @@ class LinuxDatapath:
         if found.link.mode is Mode.POINT:
             return rows
         return [row for row in rows if row.mac != ZERO]
+
+    async def rows_of(self, overlay: str, mac: bytes) -> MacRows:
+        """See `Datapath.rows_of`."""
+        found = self._overlays.get(overlay)
+        if found is None:
+            raise _unknown(overlay)
+        made, link = found.made, found.link
+        punt = None if link.mode is Mode.POINT else made.default
+        try:
+            return await self._threads.request(
+                lookups.rows_of, made.pair, link.listen_port, punt, mac
+            )
+        except OSError as error:
+            raise refusals.refused(overlay, f"ask for {mac.hex(':')}", error) from error
 
     async def state(self, overlay: str) -> LinkState:
         """See `Datapath.state`."""

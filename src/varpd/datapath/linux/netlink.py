@@ -9,6 +9,7 @@ See netlink(7) and rtnetlink(7).
 This is for what comes in thousands: rows, dumps of tables and the kernel's notifications.
 """
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -62,8 +63,12 @@ _U32: Final = struct.Struct("=I")
 ERROR: Final = struct.Struct("=i")
 _PORT: Final = struct.Struct("!H")
 _VLAN: Final = struct.Struct("=H")
+_CACHEINFO: Final = struct.Struct("=IIII")
 _TYPE_MASK: Final = 0x3FFF
 _ALIGNMENT: Final = 4
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+"""Clock ticks a second, the kernel's unit for times given to programs."""
 
 NDA_DST: Final = 1
 NDA_LLADDR: Final = 2
@@ -220,6 +225,16 @@ def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
         0 if master is None else _U32.unpack(master)[0],
         0 if vlan is None else _VLAN.unpack(vlan)[0],
     )
+
+
+def row_ages(data: bytes, message: Message) -> tuple[float | None, float | None]:
+    """Return how many seconds ago the row of an RTM_NEWNEIGH carried a frame, and was written."""
+    times = attributes(data, message.start + NDMSG.size, message.end).get(NDA_CACHEINFO)
+    if times is None or len(times) < _CACHEINFO.size:
+        return None, None
+    # confirmed, used, updated, references: struct nda_cacheinfo.
+    _, used, updated, _ = _CACHEINFO.unpack_from(times)
+    return used / TICKS, updated / TICKS
 
 
 def parse_address(data: bytes, message: Message) -> LocalAddress | None:

@@ -58,14 +58,10 @@ _STATE: Final = NUD_NOARP | _NUD_REACHABLE
 _NLMSGERR_ATTR_MSG: Final = 1
 
 _PORT = struct.Struct("!H2x")
-_CACHEINFO = struct.Struct("=IIII")
 
 _MAC_PADDING: Final = bytes(2)
 _MAC_AT: Final = HEADER.size + NDMSG.size + ATTRIBUTE.size
 """Where the MAC stands in every message made here."""
-
-TICKS: Final = os.sysconf("SC_CLK_TCK")
-"""Clock ticks a second, the kernel's unit for times given to programs."""
 
 
 class Table(Struct, frozen=True, cache_hash=True):
@@ -149,9 +145,9 @@ def encode_remove_destination(table: Table, mac: bytes, target: Target) -> bytes
     return _head(RTM_DELNEIGH, 0, table.ifindex, NTF_SELF, len(tail)) + mac + tail
 
 
-def encode_get(table: Table, mac: bytes, sequence: int) -> bytes:
-    """Return the message that asks the tunnel device for one row."""
-    head = _make_head(RTM_GETNEIGH, 0, table.ifindex, NTF_SELF, len(_MAC_PADDING), sequence)
+def encode_get(table: Table, mac: bytes, sequence: int, flags: int = NTF_SELF) -> bytes:
+    """Return the message that asks for one row of the tunnel device, with NTF_MASTER its bridge."""
+    head = _make_head(RTM_GETNEIGH, 0, table.ifindex, flags, len(_MAC_PADDING), sequence)
     return head + mac + _MAC_PADDING
 
 
@@ -164,9 +160,7 @@ def parse_replies(data: bytes) -> Iterator[Reply]:
                 yield reply
         elif message.kind == RTM_NEWNEIGH:
             found = netlink.attributes(data, message.start + NDMSG.size, message.end)
-            times = found.get(netlink.NDA_CACHEINFO)
-            # confirmed, used, updated, references: struct nda_cacheinfo.
-            idle = None if times is None else _CACHEINFO.unpack(times)[1] / TICKS
+            idle, _ = netlink.row_ages(data, message)
             mac = found.get(NDA_LLADDR, b"")
             yield Reply(message.sequence, message.kind, mac, idle=idle)
 

@@ -161,7 +161,7 @@ def test_an_acknowledgement_is_no_reply() -> None:
 def test_the_answer_about_a_row_tells_how_long_it_was_idle() -> None:
     header = struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 17, 0x42, SELF, 0)
     mac = struct.pack("=HH6s2x", 10, 2, MACS[0])
-    times = struct.pack("=HHIIII", 20, 3, 1, rows.TICKS * 5, 2, 0)
+    times = struct.pack("=HHIIII", 20, 3, 1, netlink.TICKS * 5, 2, 0)
     body = header + mac + times
     reply = struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWNEIGH, 0, 3, 99) + body
 
