@@ -598,6 +598,21 @@ async def test_the_mtu_of_the_path_is_that_of_the_route(started: World) -> None:
     assert await started.datapath.path_mtu(started.listen_ip, started.far.ip) == 1500
 
 
+async def test_the_way_of_punted_frames_is_tried_and_disturbs_nobody(world: World) -> None:
+    found = await world.datapath.try_punt("blue")
+    assert found is not None
+    assert (found.closed, found.missing) == (None, 0)
+    assert [packet for event in world.of(FramesPunted) for packet in event.packets] == []
+
+
+async def test_a_point_overlay_has_no_way_of_punted_frames(started: World) -> None:
+    await started.datapath.open(started.link(mode=Mode.POINT, default=started.far))
+    assert await started.datapath.try_punt("blue") is None
+    await started.datapath.close("blue")
+    with pytest.raises(DatapathError):
+        await started.datapath.try_punt("blue")
+
+
 async def test_stopping_leaves_rows_and_links_in_place(closed_world: World) -> None:
     world = closed_world
     await world.datapath.start()

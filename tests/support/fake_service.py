@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from support import stories
+from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.messages import (
     CauseInfo,
     ControlError,
@@ -260,6 +262,14 @@ class FakeService:
         if name is not None:
             self._overlay(name)
         return stream(*self.happens)
+
+    async def diagnosis(self) -> Diagnosis:
+        if self.failure is not None:
+            raise self.failure
+        return stories.diagnosis(*(stories.overlay(item.info()) for item in self.table.values()))
+
+    async def report(self) -> Report:
+        return stories.report(await self.diagnosis())
 
     async def health(self) -> HealthInfo:
         return HealthInfo(True, VERSION, len(self.table), 0)

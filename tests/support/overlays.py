@@ -26,6 +26,7 @@ from varpd.datapath.base import (
     DatapathErrorCode,
     Link,
     LinkState,
+    PuntState,
     Row,
     Sink,
 )
@@ -33,6 +34,7 @@ from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.inspection import MacRows
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.engine import Engine
+from varpd.engine.settings import Mode
 from varpd.net.addresses import IpAddress
 from varpd.provider.answers import Drop, Target
 from varpd.provider.errors import PropertyInvalid, Unsupported
@@ -67,6 +69,9 @@ class RememberingDatapath:
         self.counted: dict[str, OverlayCounters] = {}
         self.counted_in_all = HostCounters()
         """What it says that it has counted."""
+
+        self.punts = PuntState(buffer=4 << 20)
+        """How it is with the way of punted frames."""
 
         self.gate: asyncio.Event | None = None
         """What `open` waits for."""
@@ -119,6 +124,10 @@ class RememberingDatapath:
         if self.paths.get(target) == 0:
             raise DatapathError(DatapathErrorCode.FAILED, "no route")
         return self.paths.get(target, 1500)
+
+    async def try_punt(self, overlay: str) -> PuntState | None:
+        self._may("try_punt", overlay)
+        return self.punts if self.links[overlay].mode is Mode.DYNAMIC else None
 
     def _may(self, operation: str, what: str = "") -> None:
         if operation in self.failing:

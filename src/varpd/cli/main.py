@@ -10,7 +10,16 @@ import click
 from varpd.cli.exits import Exit, Refused
 from varpd.control.messages import DEFAULT_SOCKET, ControlError
 
-VERBS: Final = ("create", "delete", "modify", "monitor", "plugins", "show")
+VERBS: Final = (
+    "create",
+    "delete",
+    "doctor",
+    "modify",
+    "monitor",
+    "plugins",
+    "report",
+    "show",
+)
 """Each is a module of this package with a ``command``."""
 
 

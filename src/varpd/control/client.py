@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.messages import (
     API_VERSION,
     DEFAULT_SOCKET,
@@ -99,6 +100,14 @@ class Client:
         path = f"/v{API_VERSION}/events" if name is None else f"{_overlay(name)}/events"
         lines = self._transport.lines("GET", path)
         return (_decode(line, EventInfo) for line in lines)
+
+    def diagnosis(self) -> Diagnosis:
+        """Return what only the daemon knows of what may be wrong."""
+        return _decode(self._call("GET", f"/v{API_VERSION}/diagnosis"), Diagnosis)
+
+    def report(self) -> Report:
+        """Return what belongs into a bug report."""
+        return _decode(self._call("GET", f"/v{API_VERSION}/report"), Report)
 
     def health(self) -> HealthInfo:
         """Return whether the daemon works at all."""

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 from varpd.control.access import Right
+from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.messages import (
     API_VERSION,
     CreateOverlay,
@@ -126,6 +127,14 @@ async def _overlay_events(service: Service, at: Mapping[str, str], _body: None) 
     return await service.events(at["name"])
 
 
+async def _diagnosis(service: Service, _: Mapping[str, str], _body: None) -> Diagnosis:
+    return await service.diagnosis()
+
+
+async def _report(service: Service, _: Mapping[str, str], _body: None) -> Report:
+    return await service.report()
+
+
 async def _health(service: Service, _: Mapping[str, str], _body: None) -> HealthInfo:
     return await service.health()
 
@@ -222,6 +231,10 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         EventInfo,
         JSON_LINES,
     ),
+    _read(
+        f"{_V}/diagnosis", "What only the daemon knows of what may be wrong", _diagnosis, Diagnosis
+    ),
+    _read(f"{_V}/report", "What belongs into a bug report, without secrets", _report, Report),
     _read("/healthz", "Whether the daemon works at all (503: no)", _health, HealthInfo),
     _read("/readyz", "Whether all overlays have been brought up (503: no)", _ready, HealthInfo),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.messages import (
     CreateOverlay,
     HealthInfo,
@@ -52,6 +53,12 @@ class Service(Protocol):
 
     async def events(self, name: str | None) -> Stream:
         """Return what happens from now on, in one overlay or in all, as lines of `EventInfo`."""
+
+    async def diagnosis(self) -> Diagnosis:
+        """Return what only the daemon knows of what may be wrong; it may take seconds."""
+
+    async def report(self) -> Report:
+        """Return what belongs into a bug report, secrets left out; it may take seconds."""
 
     async def health(self) -> HealthInfo:
         """Return whether the daemon works at all."""

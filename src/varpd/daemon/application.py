@@ -19,6 +19,7 @@ from varpd.daemon.journal import Journal
 from varpd.daemon.loader import Registry
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
+from varpd.daemon.recent import Recent
 from varpd.daemon.runner import Runner
 from varpd.daemon.service import DaemonService
 from varpd.daemon.shared import SharedObjects
@@ -63,6 +64,7 @@ class Application:
         settings: config.Config,
         registry: Registry,
         make_datapath: DatapathMaker | None = None,
+        recent: Recent | None = None,
     ) -> None:
         """Take the configuration and the plugins.
 
@@ -70,6 +72,7 @@ class Application:
             settings: the configuration.
             registry: the plugins.
             make_datapath: makes the datapath; the configured one unless given.
+            recent: keeps the last lines of the log for reports.
         """
         self._config = settings
         self._tasks = Tasks()
@@ -89,7 +92,9 @@ class Application:
             encapsulations=datapath.encapsulations,
         )
         self._overlays = Overlays(self._runner, surroundings, self._instance, self._tasks)
-        self._service = DaemonService(self._overlays, self._runner, engine, registry, self._journal)
+        self._service = DaemonService(
+            self._overlays, self._runner, engine, registry, self._journal, settings, recent
+        )
         self._server = ControlServer(self._service, rights.access_of(settings.access))
 
     @property
@@ -121,7 +126,7 @@ class Application:
         left = config.restart_needed(self._config, settings)
         if left:
             _log.warning("changes that need a restart", keys=left)
-        self._config = settings
+        self._config = self._service.config = settings
         log.set_level(settings.daemon.log_level)
         self._overlays.set_defaults(settings.defaults)
         self._server.set_access(await asyncio.to_thread(rights.access_of, settings.access))

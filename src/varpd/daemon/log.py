@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from varpd.daemon.recent import Recent
 from varpd.provider.properties import HIDDEN
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -35,8 +36,13 @@ _OWNER: Final = "varpd"
 """Name of the logger that all lines of varpd itself go through."""
 
 
-def set_up(level: Level, form: Format, stream: TextIO | None = None) -> None:
-    """Send all log lines from `level` on to `stream`, which is standard error unless given."""
+def set_up(level: Level, form: Format, stream: TextIO | None = None) -> Recent:
+    """Send all log lines from `level` on to `stream`, which is standard error unless given.
+
+    Returns:
+        What keeps the last of them.
+    """
+    recent = Recent()
     out = sys.stderr if stream is None else stream
     as_text = form == "text" or (form == "auto" and out.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -44,6 +50,7 @@ def set_up(level: Level, form: Format, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
+        recent,
     ]
     structlog.configure(
         processors=[
@@ -68,6 +75,7 @@ def set_up(level: Level, form: Format, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(level)
+    return recent
 
 
 def set_level(level: Level) -> None:

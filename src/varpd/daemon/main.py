@@ -23,6 +23,7 @@ from varpd.daemon.application import Application, datapath_maker
 from varpd.daemon.heartbeat import Heartbeat, interval_from_environment
 from varpd.daemon.loader import DEFAULT_DIRECTORY, Registry
 from varpd.daemon.notify import Notifier
+from varpd.daemon.recent import Recent
 from varpd.daemon.service import VERSION
 from varpd.daemon.sockets import KeptSockets
 from varpd.datapath.base import DatapathError
@@ -130,7 +131,7 @@ def run(options: Options) -> int:
     faulthandler.enable()
     settings = options.read()
     daemon = settings.daemon
-    log.set_up(daemon.log_level, daemon.log_format)
+    recent = log.set_up(daemon.log_level, daemon.log_format)
     notifier = Notifier.from_environment()
     raise_file_limit()
     with contextlib.ExitStack() as held:
@@ -143,7 +144,8 @@ def run(options: Options) -> int:
         rights.check_socket(daemon.socket, group)
         registry = load_plugins(daemon.plugin_dirs)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(Life(options, settings, registry, notifier, kept).run(listener))
+            life = Life(options, settings, registry, notifier, kept, recent)
+            return runner.run(life.run(listener))
 
 
 def load_plugins(directories: Sequence[Path]) -> Registry:
@@ -173,13 +175,15 @@ class Life:
         registry: Registry,
         notifier: Notifier,
         kept: KeptSockets,
+        recent: Recent,
     ) -> None:
-        """Take what the daemon is to be, and the service manager's part in it."""
+        """Take what the daemon is to be, the service manager's part in it, the last log lines."""
         self._options = options
         self._settings = settings
         self._registry = registry
         self._notifier = notifier
         self._kept = kept
+        self._recent = recent
         self._heartbeat = Heartbeat(notifier, interval_from_environment())
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=16)
 
@@ -193,7 +197,7 @@ class Life:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
         make_datapath = datapath_maker(self._settings.daemon, self._kept)
-        application = Application(self._settings, self._registry, make_datapath)
+        application = Application(self._settings, self._registry, make_datapath, self._recent)
         self._heartbeat.start()
         await application.start(listener.socket)
         _log.info("varpd runs", version=VERSION, process=os.getpid(), socket=str(listener.path))

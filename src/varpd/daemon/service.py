@@ -21,16 +21,18 @@ from varpd.control.messages import (
     TargetInfo,
 )
 from varpd.daemon import catalogue, entries, views
+from varpd.daemon.config import Config
 from varpd.daemon.diagnosis import Diagnosis
 from varpd.daemon.guest_mtu import guest_mtu
 from varpd.daemon.journal import Journal
 from varpd.daemon.loader import Registry
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
+from varpd.daemon.recent import Recent
+from varpd.daemon.reporting import Known, Reporting
 from varpd.daemon.runner import Runner
 from varpd.engine.events import EntryDeleted, EntrySet, TableFlushed
 from varpd.engine.settings import Mode
-from varpd.provider.answers import Target
 from varpd.provider.plugin import StopReason
 
 log = structlog.get_logger()
@@ -38,20 +40,17 @@ log = structlog.get_logger()
 VERSION: Final = version("varpd")
 
 
-class Tables(Protocol):
+class Tables(Known, Protocol):
     """The tables of the engine."""
 
     def each_entry(self, overlay: str) -> Iterable[entries.Entry]:
         """Yield the table of an overlay as it is at the first entry."""
 
-    def remotes(self, overlay: str) -> Iterable[Target]:
-        """Return the targets of an overlay but for this host."""
-
     def knows(self, overlay: str, mac: bytes) -> bool:
         """Return whether an overlay has an entry for a MAC."""
 
 
-class DaemonService(Diagnosis):
+class DaemonService(Diagnosis, Reporting):
     """The daemon as its control socket sees it; a `varpd.control.service.Service`."""
 
     def __init__(
@@ -61,13 +60,15 @@ class DaemonService(Diagnosis):
         tables: Tables,
         registry: Registry,
         journal: Journal,
+        config: Config | None = None,
+        recent: Recent | None = None,
     ) -> None:
         """Take the overlays, the runner that serves them, the engine's tables, the plugins.
 
-        `journal` remembers what happened.
+        `journal` remembers what happened. Reports tell `config`, and the lines of `recent`.
         """
-        super().__init__(overlays, journal)
-        self._runner = runner
+        Diagnosis.__init__(self, overlays, journal)
+        Reporting.__init__(self, overlays, runner, tables, config or Config(), recent or Recent())
         self._tables = tables
         self._registry = registry
         self._closed: str | None = "varpd starts"

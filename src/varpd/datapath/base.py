@@ -113,6 +113,22 @@ class LinkState(Struct, frozen=True):
     """Names of the guests' ports."""
 
 
+class PuntState(Struct, frozen=True):
+    """How it is with the way that frames come from the kernel to varpd."""
+
+    closed: str | None = None
+    """Why frames do not get through and what to do, or None: one that was tried did."""
+
+    buffer: int = 0
+    """Bytes of frames that may wait."""
+
+    missing: int = 0
+    """How many bytes less than wanted that is: the kernel does not let us have them."""
+
+    lost: int = 0
+    """Datagrams that the kernel dropped, see `varpd.datapath.linux.punt`."""
+
+
 Sink = Callable[[Event], None]
 """Takes what the datapath saw; called from the event loop."""
 
@@ -203,4 +219,13 @@ class Datapath(Protocol):
 
         Raises:
             DatapathError: there is no route.
+        """
+
+    async def try_punt(self, overlay: str) -> PuntState | None:
+        """Send something the way that punted frames go, and tell how that went.
+
+        Takes up to a second where it does not arrive. None: the overlay punts no frames (POINT).
+
+        Raises:
+            DatapathError: there is no such overlay.
         """

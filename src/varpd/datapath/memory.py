@@ -23,6 +23,7 @@ from varpd.datapath.base import (
     DatapathErrorCode,
     Link,
     LinkState,
+    PuntState,
     Row,
     Sink,
 )
@@ -32,6 +33,7 @@ from varpd.datapath.inspection import MacRows
 from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port, Totals
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged, RowsAdopted
+from varpd.engine.settings import Mode
 from varpd.net.addresses import ZERO, IpAddress
 from varpd.net.decode import DecodeError
 from varpd.provider.answers import Target
@@ -209,6 +211,11 @@ class MemoryDatapath:
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """Return the MTU of the underlay, the same everywhere."""
         return self._underlay.mtu
+
+    async def try_punt(self, overlay: str) -> PuntState | None:
+        """See `Datapath.try_punt`; here nothing is in the way."""
+        punts = _found(self._bridges, overlay).link.mode is Mode.DYNAMIC
+        return PuntState(lost=self.lost) if punts else None
 
     def attach(self, overlay: str, port: str) -> Port:
         """Give an open overlay a guest's port.

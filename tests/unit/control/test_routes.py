@@ -27,6 +27,8 @@ def test_the_routes_are_those_that_are_documented() -> None:
         "GET /v1/events",
         "GET /v1/overlays/{name}/events",
         "GET /v1/plugins",
+        "GET /v1/diagnosis",
+        "GET /v1/report",
         "GET /healthz",
         "GET /readyz",
     }

@@ -14,7 +14,15 @@ from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
-from varpd.datapath.base import DatapathError, DatapathErrorCode, Link, LinkState, Row, Sink
+from varpd.datapath.base import (
+    DatapathError,
+    DatapathErrorCode,
+    Link,
+    LinkState,
+    PuntState,
+    Row,
+    Sink,
+)
 from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS, VXLAN
 from varpd.datapath.inspection import MacRows
@@ -24,8 +32,10 @@ from varpd.datapath.linux import (
     found,
     links,
     lookups,
+    names,
     opening,
     path_mtu,
+    proofs,
     refusals,
     tables,
 )
@@ -259,6 +269,20 @@ class LinuxDatapath:
                 DatapathErrorCode.FAILED,
                 f"no route from {listen_ip} to {target}: {error.strerror}",
             ) from error
+
+    async def try_punt(self, overlay: str) -> PuntState | None:
+        """See `Datapath.try_punt`."""
+        async with self._locks.setdefault(overlay, asyncio.Lock()):
+            found = self._overlays.get(overlay)
+            if found is None or self._reader is None:
+                raise _unknown(overlay)
+            punt = found.made.punt
+            if punt is None:
+                return None
+            address = names.punt_address(found.link)
+            closed = await proofs.try_punt_path(punt, address, found.link)
+            buffer, missing = self._reader.buffer(overlay)
+            return PuntState(closed, buffer, missing, punt.lost)
 
     async def _make(self, link: Link, undo: ExitStack) -> None:
         loop = asyncio.get_running_loop()

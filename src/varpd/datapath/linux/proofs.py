@@ -1,18 +1,21 @@
-"""What is proved before an overlay is said to work.
+"""What is proved before an overlay is said to work, and can be tried again while it does.
 
-Everything here blocks: it is for the thread of the `Kernel`.
+Everything here blocks, but for `try_punt_path`: it is for the thread of the `Kernel`.
 """
 
+import asyncio
 import errno
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Final
 
 from varpd.datapath.base import Link
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.datapath.linux import names, refusals, tables
 from varpd.datapath.linux.kernel import Kernel
+from varpd.datapath.linux.punt import PuntSocket
 from varpd.net.addresses import IpAddress
 
 PATIENCE: Final = 1.0
@@ -60,8 +63,7 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list
     Raises:
         DatapathError: `PUNT_PATH_CLOSED`.
     """
-    token = os.urandom(_TOKEN_SIZE)
-    datagram = ENCAPSULATIONS[link.encapsulation].pack_header(link.vnetid) + _FRAME + token
+    datagram = _datagram(link)
     family = socket.AF_INET if link.listen_ip.version == 4 else socket.AF_INET6
     deadline = time.monotonic() + PATIENCE
     why = ""
@@ -83,6 +85,39 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list
     finally:
         punt.settimeout(timeout)
     raise refusals.punt_path_closed(link, address, why)
+
+
+async def try_punt_path(punt: PuntSocket, address: IpAddress, link: Link) -> str | None:
+    """Try the same while the event loop reads `punt`; return why it is closed, or None.
+
+    What is on its way when this gives up, or a copy, reaches the engine as a frame that nobody
+    answers.
+    """
+    datagram = _datagram(link)
+    family = socket.AF_INET if link.listen_ip.version == 4 else socket.AF_INET6
+    arrived = asyncio.Event()
+    why = ""
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.setblocking(False)
+        with punt.expecting(datagram, arrived.set):
+            for _ in range(round(PATIENCE / INTERVAL)):
+                try:
+                    if sender.getsockname()[1] == 0:
+                        sender.bind((str(link.listen_ip), 0))
+                    sender.sendto(datagram, (str(address), names.PUNT_PORT))
+                except OSError as error:
+                    why = error.strerror or str(error)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(INTERVAL):
+                        await arrived.wait()
+                        return None
+    return refusals.punt_path_closed(link, address, why).message
+
+
+def _datagram(link: Link) -> bytes:
+    """Return a punted frame that is like no other."""
+    header = ENCAPSULATIONS[link.encapsulation].pack_header(link.vnetid)
+    return header + _FRAME + os.urandom(_TOKEN_SIZE)
 
 
 def _arrived(punt: socket.socket, datagram: bytes, others: list[bytes]) -> bool:

@@ -12,8 +12,8 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from varpd.datapath.encapsulation import Encapsulation
@@ -186,6 +186,27 @@ class PuntSocket:
     def wait(self, packets: Sequence[bytes]) -> None:
         """Have frames that somebody else read delivered before those that are still to come."""
         self.waiting += packets[: WAITING - len(self.waiting)]
+
+    @contextmanager
+    def expecting(self, datagram: bytes, seen: Callable[[], None]) -> Iterator[None]:
+        """Call `seen` when `datagram` comes, which is delivered to nobody.
+
+        Reading goes on as before; once at a time.
+        """
+        deliver = self._deliver
+
+        def look(packets: list[bytes], arrived: float) -> None:
+            others = [packet for packet in packets if packet != datagram]
+            if len(others) != len(packets):
+                seen()
+            if others:
+                deliver(others, arrived)
+
+        self._deliver = look
+        try:
+            yield
+        finally:
+            self._deliver = deliver
 
     def close(self) -> None:
         """Give the port back."""

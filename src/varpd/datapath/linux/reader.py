@@ -40,10 +40,11 @@ class PuntReader:
         self._buffers = PuntBuffers(total)
         self._calm: asyncio.TimerHandle | None = None
         self._behind: dict[str, asyncio.Handle] = {}
+        self._missing: dict[str, int] = {}
 
     def add(self, overlay: str, punts: Punts) -> None:
         """Begin to read an overlay's socket."""
-        missing = self._buffers.open(overlay, punts)
+        missing = self._missing[overlay] = self._buffers.open(overlay, punts)
         if missing:
             log.warning(
                 "the kernel grants a smaller receive buffer than misses need, so bursts of them may"
@@ -60,7 +61,12 @@ class PuntReader:
         if (behind := self._behind.pop(overlay, None)) is not None:
             behind.cancel()
         self._turns.forget(overlay)
+        self._missing.pop(overlay, None)
         self._buffers.close(overlay)
+
+    def buffer(self, overlay: str) -> tuple[int, int]:
+        """Return the bytes of an overlay's buffer, and how many less it got than it should have."""
+        return self._buffers.size(overlay), self._missing[overlay]
 
     def stop(self) -> None:
         """Leave no timer behind."""

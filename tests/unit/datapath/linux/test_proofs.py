@@ -1,7 +1,8 @@
 """What is proved before an overlay is said to work."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import cast
 
@@ -10,8 +11,10 @@ import pytest
 from support.fake_kernel import FakeKernel
 from support.linux_host import make_link
 from varpd.datapath.base import DatapathError, DatapathErrorCode
+from varpd.datapath.encapsulation import VXLAN
 from varpd.datapath.linux import names, proofs, tables
 from varpd.datapath.linux.netlink import LocalAddress
+from varpd.datapath.linux.punt import PuntSocket
 
 LINK = make_link(listen_ip="127.0.0.1")
 LOOPBACK = ip_address("127.0.0.1")
@@ -117,3 +120,54 @@ def test_an_address_in_a_vrf_is_named(
     with pytest.raises(DatapathError) as refused:
         proofs.check_listen_address(kernel, make_link(listen_ip="192.0.2.9"))
     assert refused.value.code is code
+
+
+def open_punt(deliver: Callable[[list[bytes]], None]) -> PuntSocket:
+    def take(packets: list[bytes], _: float) -> None:
+        deliver(packets)
+
+    return PuntSocket(LOOPBACK, 0, LINK.vnetid, VXLAN, LOOPBACK, take)
+
+
+async def test_the_way_can_be_tried_while_frames_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[list[bytes]] = []
+    punt = open_punt(turns.append)
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(names, "PUNT_PORT", punt.socket.getsockname()[1])
+    loop.add_reader(punt.fileno(), punt.read_turn)
+    try:
+        assert await proofs.try_punt_path(punt, LOOPBACK, LINK) is None
+    finally:
+        loop.remove_reader(punt.fileno())
+        punt.close()
+    assert turns == []
+
+
+async def test_a_way_that_is_closed_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proofs, "PATIENCE", 0.02)
+    monkeypatch.setattr(proofs, "INTERVAL", 0.01)
+    punt = open_punt(lambda _: None)
+    monkeypatch.setattr(names, "PUNT_PORT", punt.socket.getsockname()[1])
+    try:  # nobody reads, as if nothing came
+        said = await proofs.try_punt_path(punt, LOOPBACK, LINK)
+    finally:
+        punt.close()
+    assert said is not None
+    assert "a firewall drops it" in said
+
+
+async def test_an_address_that_has_gone_is_told_in_the_kernels_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proofs, "PATIENCE", 0.02)
+    monkeypatch.setattr(proofs, "INTERVAL", 0.01)
+    punt = open_punt(lambda _: None)
+    try:
+        elsewhere = make_link(listen_ip="203.0.113.7")
+        said = await proofs.try_punt_path(punt, LOOPBACK, elsewhere)
+    finally:
+        punt.close()
+    assert said is not None
+    assert "Cannot assign requested address" in said

@@ -280,3 +280,18 @@ def test_when_frames_came_that_others_read_is_not_known(bench: Bench) -> None:
     bench.punt.wait([packet(1)])
     bench.punt.read_turn()
     assert bench.arrived == [0.0]
+
+
+def test_what_is_expected_is_seen_and_delivered_to_nobody(bench: Bench) -> None:
+    seen: list[str] = []
+    probe = packet(7)
+    with bench.punt.expecting(probe, lambda: seen.append("it")):
+        bench.send(packet(1), probe, packet(2))
+        bench.punt.read_turn()
+        bench.send(probe)
+        bench.punt.read_turn()
+    assert seen == ["it", "it"]
+    assert bench.turns == [[packet(1), packet(2)]]
+    bench.send(probe)
+    bench.punt.read_turn()
+    assert bench.turns[1:] == [[probe]]

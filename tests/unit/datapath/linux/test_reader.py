@@ -119,3 +119,12 @@ async def test_an_overlay_that_goes_is_not_read_any_more(punts: Punts) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert punts.read == [b"1"]
+
+
+async def test_what_a_buffer_has_and_lacks_is_told(punts: Punts) -> None:
+    made = PuntReader(1 << 30)
+    punts.granted = BASE - 100
+    with capture_logs():
+        made.add("blue", punts)
+    assert made.buffer("blue") == (BASE - 100, 100)
+    made.remove("blue", punts)

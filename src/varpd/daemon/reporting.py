@@ -1,0 +1,114 @@
+"""The part of the daemon's service that tells how everything is, for `doctor` and `report`."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Protocol
+
+from varpd.control.diagnosis import TARGETS_MAX, Diagnosis, OverlayReport, Report
+from varpd.control.messages import (
+    ControlError,
+    HealthInfo,
+    OverlayInfo,
+    PluginsInfo,
+    PropertyInfo,
+    TargetInfo,
+)
+from varpd.daemon import examination, report
+from varpd.daemon.config import Config
+from varpd.daemon.overlay import Overlay
+from varpd.daemon.overlays import Overlays
+from varpd.daemon.recent import Recent
+from varpd.daemon.runner import Runner
+from varpd.provider.answers import Target
+
+
+class Known(Protocol):
+    """What the engine knows."""
+
+    def remotes(self, overlay: str) -> Iterable[Target]:
+        """Return the targets of an overlay but for this host."""
+
+    def counters(self, overlay: str) -> dict[str, int]:
+        """Return what was counted of an overlay, by name."""
+
+
+class Reporting(ABC):
+    """Makes diagnoses and reports of what its other half shows."""
+
+    def __init__(
+        self, overlays: Overlays, runner: Runner, known: Known, config: Config, recent: Recent
+    ) -> None:
+        """Take what is looked at, what was configured, and what keeps the last log lines."""
+        self.config = config
+        """The configuration in force."""
+        self._overlays = overlays
+        self._runner = runner
+        self._known = known
+        self._recent = recent
+
+    async def diagnosis(self) -> Diagnosis:
+        """Return what only the daemon knows of what may be wrong."""
+        overlays = [(overlay, await self._info(overlay)) for overlay in self._overlays.all()]
+        return await examination.examine(
+            await self.ready(),
+            overlays,
+            await self.plugins(),
+            self._runner.datapath,
+            self._known,
+        )
+
+    async def report(self) -> Report:
+        """Return what belongs into a bug report."""
+        libraries = await asyncio.to_thread(report.libraries)
+        found = await self.diagnosis()
+        told = []
+        for name in report.order(found):
+            with suppress(ControlError):  # it was deleted meanwhile
+                told.append(await self._report(name))
+        return report.make(
+            self.config,
+            found,
+            await self.plugins(),
+            told,
+            dict(self._runner.faults),
+            self._recent,
+            libraries,
+        )
+
+    @abstractmethod
+    async def properties(self, name: str) -> list[PropertyInfo]:
+        """Return an overlay's properties."""
+
+    @abstractmethod
+    async def targets(self, name: str) -> list[TargetInfo]:
+        """Return an overlay's table."""
+
+    @abstractmethod
+    async def plugins(self) -> PluginsInfo:
+        """Return what is loaded and what was refused."""
+
+    @abstractmethod
+    async def ready(self) -> HealthInfo:
+        """Return whether everything has been brought up."""
+
+    @abstractmethod
+    async def _info(self, overlay: Overlay) -> OverlayInfo:
+        """Return what is shown of an overlay."""
+
+    async def _report(self, name: str) -> OverlayReport:
+        overlay = self._overlays.find(name)
+        targets = await self.targets(name)
+        rows = None
+        if len(targets) <= report.ROWS_ASKED and overlay.links is not None:
+            rows = len(await self._runner.datapath.dump(name))
+        return OverlayReport(
+            name=name,
+            properties=tuple(report.hide(item) for item in await self.properties(name)),
+            counters=self._known.counters(name),
+            instance=overlay.instance.counters,
+            targets=tuple(targets[:TARGETS_MAX]),
+            targets_total=len(targets),
+            rows=rows,
+        )
