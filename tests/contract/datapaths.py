@@ -114,6 +114,10 @@ class World(ABC):
         """Return a MAC and a target whose row will be refused."""
 
     @abstractmethod
+    async def tamper(self, mac_address: bytes, target: Target | None) -> None:
+        """Change the row of a MAC of overlay `blue` as somebody else might; None: remove it."""
+
+    @abstractmethod
     async def add_address(self) -> None:
         """Give this host `other_ip`."""
 
@@ -164,6 +168,10 @@ class MemoryWorld(World):
     def refuse(self, number: int) -> tuple[bytes, Target]:
         self._memory.refuse[mac(number)] = "refused by the test"
         return mac(number), self.far
+
+    async def tamper(self, mac_address: bytes, target: Target | None) -> None:
+        targets = () if target is None else (target,)
+        self._memory.bridges["blue"].tamper(mac_address, targets)
 
     async def add_address(self) -> None:
         self._memory.set_addresses([self.listen_ip, self.other_ip])
@@ -251,6 +259,13 @@ class LinuxWorld(World):
 
     def refuse(self, number: int) -> tuple[bytes, Target]:
         return mac(number), self.strange
+
+    async def tamper(self, mac_address: bytes, target: Target | None) -> None:
+        row = (mac_address.hex(":"), "dev", "vx-blue", "self")
+        action: tuple[str, ...] = ("del", *row)
+        if target is not None:
+            action = ("replace", *row, "dst", str(target.ip), "port", str(target.port))
+        await asyncio.to_thread(self._host.run, "bridge", "fdb", *action)
 
     async def add_address(self) -> None:
         await asyncio.to_thread(

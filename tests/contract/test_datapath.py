@@ -13,6 +13,7 @@ from varpd.datapath.counters import OverlayCounters
 from varpd.datapath.encapsulation import VXLAN
 from varpd.engine.commands import (
     AskUsage,
+    CheckRows,
     Inject,
     Install,
     InstallReplicas,
@@ -21,11 +22,13 @@ from varpd.engine.commands import (
     SetDefaultTarget,
 )
 from varpd.engine.events import (
+    FoundRow,
     FramesPunted,
     LocalAddressesChanged,
     MacsForgotten,
     MacsLearned,
     RowsAdopted,
+    RowsFound,
     RowsRefused,
     UsageReported,
 )
@@ -502,6 +505,55 @@ async def test_usage_is_reported_for_each_row(world: World) -> None:
     assert used is not None
     assert used >= 0
     assert unknown is None
+
+
+async def found(world: World, *macs: bytes) -> list[FoundRow | None]:
+    """Return what a check finds."""
+    before = len(world.of(RowsFound))
+    world.datapath.apply([CheckRows("blue", [*macs])])
+    await until(lambda: len(world.of(RowsFound)) > before)
+    event = world.of(RowsFound)[-1]
+    assert (event.overlay, event.macs) == ("blue", [*macs])
+    return [*event.found]
+
+
+async def test_a_check_finds_what_was_asked_for_before_it(world: World) -> None:
+    world.datapath.apply(
+        [
+            Install("blue", world.far, [REMOTE], []),
+            InstallReplicas("blue", GROUP, (world.far, world.farther)),
+        ]
+    )
+    unicast, none, group = await found(world, REMOTE, OTHER, GROUP)
+    assert unicast == FoundRow((world.far,), bridged=True)
+    assert none == FoundRow()
+    assert group is not None
+    assert set(group.targets) == {world.far, world.farther}
+    assert not group.fault
+
+
+async def test_a_check_finds_what_somebody_else_did(world: World) -> None:
+    world.datapath.apply([Install("blue", world.far, [REMOTE, OTHER], [])])
+    await world.datapath.settle()
+    await world.tamper(REMOTE, world.farther)
+    await world.tamper(OTHER, None)
+    changed, removed = await found(world, REMOTE, OTHER)
+    assert changed is not None
+    assert changed.targets == (world.farther,)
+    assert removed is not None
+    assert removed.targets == ()
+
+
+async def test_what_a_check_found_of_a_group_can_be_put_right(world: World) -> None:
+    wanted = InstallReplicas("blue", GROUP, (world.far, world.farther))
+    world.datapath.apply([wanted])
+    await world.datapath.settle()
+    await world.tamper(GROUP, None)
+    assert await found(world, GROUP) == [FoundRow()]
+    world.datapath.apply([wanted])
+    (group,) = await found(world, GROUP)
+    assert group is not None
+    assert set(group.targets) == {world.far, world.farther}
 
 
 async def test_a_point_overlay_sends_everything_to_its_target(started: World) -> None:

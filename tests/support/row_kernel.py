@@ -1,6 +1,7 @@
 """A kernel that keeps two tables of rows, for the row writer to speak to."""
 
 import errno
+import socket
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ class FakeKernel:
         elif kind == netlink.RTM_DELNEIGH:
             error = self._delete(message, tables, address)
         else:
-            self._tell(message, address)
+            self._tell(message, tables, address)
         if error:
             body = struct.pack("=i", -error) + message
             self.answers.append(struct.pack("=IHHII", 16 + len(body), 2, 0, 0, 0) + body)
@@ -100,10 +101,19 @@ class FakeKernel:
                 del self.device[address]
         return 0
 
-    def _tell(self, message: bytes, address: bytes) -> None:
+    def _tell(self, message: bytes, tables: int, address: bytes) -> None:
         (sequence,) = struct.unpack_from("=I", message, 8)
-        if address in self.device:
-            body = message[16:40] + struct.pack("=HHIIII", 20, 3, 0, 3 * netlink.TICKS, 0, 0)
+        if tables & _MASTER and address in self.bridge:
+            (device,) = struct.unpack_from("=i", message, 20)
+            body = netlink.NDMSG.pack(socket.AF_BRIDGE, device, 0x40, netlink.NTF_STICKY, 0)
+            body += message[28:40]
+            head = struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWNEIGH, 0, sequence, 0)
+            self.answers.append(head + body)
+        elif tables & _SELF and address in self.device:
+            destination = self.device[address][0]
+            body = message[16:24] + b"\x42\0" + bytes([_SELF | netlink.NTF_STICKY, 0])
+            body += message[28:40] + netlink.attribute(netlink.NDA_DST, destination)
+            body += struct.pack("=HHIIII", 20, 3, 0, 3 * netlink.TICKS, 0, 0)
             head = struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWNEIGH, 0, sequence, 0)
             self.answers.append(head + body)
         else:

@@ -23,6 +23,7 @@ from varpd.daemon.recent import Recent
 from varpd.daemon.runner import Runner
 from varpd.daemon.service import DaemonService
 from varpd.daemon.shared import SharedObjects
+from varpd.daemon.sweeper import Sweeper
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.datapath.base import Datapath, Sink
@@ -83,6 +84,7 @@ class Application:
         self._runner = Runner(engine, make, asyncio.get_running_loop())
         self._journal = Journal(asyncio.get_running_loop().time)
         self._runner.observers.append(self._journal)
+        self._sweeper = Sweeper(engine.sweep, self._runner.feed, asyncio.get_running_loop())
         datapath = self._runner.datapath
         surroundings = Surroundings(
             plugins=registry.plugins,
@@ -116,6 +118,7 @@ class Application:
         await self._runner.datapath.start()
         self._watchdog.start()
         await self._server.start(listening)
+        self._sweeper.start()
         self._service.open()
         # What was made so far stays; the collector need not look at it again and again.
         gc.collect()
@@ -137,6 +140,7 @@ class Application:
         self._service.close()
         await self._server.stop()
         await self._overlays.end()
+        self._sweeper.stop()
         await self._tasks.end()
         self._watchdog.stop()
         self._runner.close()

@@ -31,6 +31,7 @@ NEGATIVE_TTL: Final = "negative_ttl"
 TARGET_TTL: Final = "target_ttl"
 MAX_LOOKUPS: Final = "max_lookups"
 PRELOAD: Final = "preload"
+DRIFT: Final = "drift"
 LIMIT_WAITING_MAC: Final = "limit_waiting_mac"
 LIMIT_WAITING: Final = "limit_waiting"
 LIMIT_TARGETS: Final = "limit_targets"
@@ -97,6 +98,13 @@ def declarations(targets: int = _DEFAULTS.targets) -> tuple[Property, ...]:
         _told(SEARCH, PropertyType.STRING, "The plugin that says where frames go."),
         _told(NUMBER, PropertyType.UINT, "Number of the overlay on this host."),
         _told(DATAPATH, PropertyType.STRING, "What carries the frames."),
+        Property(
+            DRIFT,
+            PropertyType.STRING,
+            default="repair",
+            possible=("repair", "report"),
+            doc="Whether rows and links that somebody else changed are put right or only reported.",
+        ),
         *_questions(),
         *_bounds(targets),
     )
@@ -205,6 +213,7 @@ def settings_of(
         negative_ttl=float(_number(values, NEGATIVE_TTL)),
         ttl=float(_number(values, TARGET_TTL)) if TARGET_TTL in values else ttl,
         limits=limits_of(values),
+        repair=values.get(DRIFT) != "report",
     )
 
 

@@ -171,4 +171,5 @@ class Overlay:
             listen_port=settings.listen_port,
             mtu=mtu if isinstance(mtu, int) else None,
             default=self.instance.default_target,
+            repair=settings.repair,
         )

@@ -161,6 +161,7 @@ class Runner:
                         | commands.Resend()
                         | commands.Inject()
                         | commands.AskUsage()
+                        | commands.CheckRows()
                     ):
                         for_datapath.append(command)
                     case (

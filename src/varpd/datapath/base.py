@@ -86,6 +86,9 @@ class Link(Struct, frozen=True):
     default: Target | None = None
     """The target of a POINT overlay."""
 
+    repair: bool = True
+    """Whether links that somebody else changed are put right, or only reported."""
+
 
 class Row(Struct, frozen=True):
     """Where the kernel sends frames for a MAC."""
@@ -138,7 +141,9 @@ class Datapath(Protocol):
 
     One object serves all overlays. `open`, `close` and `apply` are idempotent. Events go to the
     `Sink` that the datapath was made with: `FramesPunted`, `RowsRefused`, `UsageReported`,
-    `LocalAddressesChanged`, `MacsLearned`, `MacsForgotten`, `RowsAdopted`.
+    `LocalAddressesChanged`, `MacsLearned`, `MacsForgotten`, `RowsAdopted`; and of what others do to
+    rows and links: `RowsTouched`, `RowsFound`, `TableRead`, `TableLost`, `TablesDoubted`,
+    `LinksDrifted`, `LinksWrong`.
     """
 
     @property
@@ -174,7 +179,7 @@ class Datapath(Protocol):
         """Remove the links of an overlay and all that belongs to them."""
 
     async def change(self, link: Link) -> LinkState:
-        """Change an open overlay's MTU, traffic flowing on.
+        """Change an open overlay's MTU, or `repair`, traffic flowing on.
 
         Raises:
             DatapathError: the kernel refuses; all is as before.

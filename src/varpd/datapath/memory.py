@@ -107,13 +107,14 @@ class MemoryDatapath:
         self._underlay = underlay
         self._addresses = frozenset(addresses)
         self._clock = clock
-        self._bridges: dict[str, MemoryBridge] = {}
+        self.bridges: dict[str, MemoryBridge] = {}
+        """The bridges of open overlays; for tests to tamper with."""
         if left_by is not None:
             # Whoever was killed is told nothing any more.
             left_by._running = False
-            self._bridges = left_by._bridges
+            self.bridges = left_by.bridges
         self._totals = Totals()
-        for bridge in self._bridges.values():
+        for bridge in self.bridges.values():
             bridge.tell, bridge.totals = self._tell, self._totals
         self._open: set[str] = set()
         self._events: deque[Event] = deque()
@@ -131,22 +132,22 @@ class MemoryDatapath:
 
     async def open(self, link: Link) -> LinkState:
         """See `Datapath.open`."""
-        found = self._bridges.get(link.name)
+        found = self.bridges.get(link.name)
         if not self._running:
             raise _refused(link.name, DatapathErrorCode.FAILED, "the datapath is not running")
         if found is None or found.link != link or link.name not in self._open:
-            _check(link, self._addresses, self._bridges)
+            _check(link, self._addresses, self.bridges)
             self._open.add(link.name)
             if found is not None and _fits(found.link, link):
                 _take_over(found, link)
                 return found.state
             ports = {} if found is None else found.ports
-            _remove(self._bridges, self._underlay, link.name)
-            if not _listens(self._bridges, link.listen_ip, link.listen_port):
+            _remove(self.bridges, self._underlay, link.name)
+            if not _listens(self.bridges, link.listen_ip, link.listen_port):
                 self._underlay.attach(
-                    link.listen_ip, link.listen_port, partial(_receive, self._bridges)
+                    link.listen_ip, link.listen_port, partial(_receive, self.bridges)
                 )
-            self._bridges[link.name] = MemoryBridge(
+            self.bridges[link.name] = MemoryBridge(
                 link,
                 ports,
                 self._underlay.send,
@@ -155,23 +156,23 @@ class MemoryDatapath:
                 self._clock,
                 self._totals,
             )
-        return self._bridges[link.name].state
+        return self.bridges[link.name].state
 
     async def close(self, overlay: str) -> None:
         """See `Datapath.close`."""
         self._open.discard(overlay)
-        _remove(self._bridges, self._underlay, overlay)
+        _remove(self.bridges, self._underlay, overlay)
 
     async def change(self, link: Link) -> LinkState:
         """See `Datapath.change`."""
-        bridge = _found(self._bridges, link.name)
+        bridge = _found(self.bridges, link.name)
         bridge.link = link
         return bridge.state
 
     def apply(self, commands: Sequence[DatapathCommand]) -> None:
         """See `Datapath.apply`."""
         for command in commands:
-            bridge = self._bridges.get(command.overlay)
+            bridge = self.bridges.get(command.overlay)
             if bridge is not None and self._running:
                 bridge.do(command)
 
@@ -182,7 +183,7 @@ class MemoryDatapath:
 
     def counters(self, overlay: str) -> OverlayCounters:
         """See `Datapath.counters`."""
-        bridge = self._bridges.get(overlay)
+        bridge = self.bridges.get(overlay)
         return OverlayCounters() if bridge is None else bridge.counters
 
     def totals(self) -> HostCounters:
@@ -197,7 +198,7 @@ class MemoryDatapath:
 
     async def dump(self, overlay: str) -> list[Row]:
         """See `Datapath.dump`."""
-        bridge = self._bridges.get(overlay)
+        bridge = self.bridges.get(overlay)
         return [] if bridge is None else bridge.dump()
 
     async def rows_of(self, overlay: str, mac: bytes) -> MacRows:
@@ -206,7 +207,7 @@ class MemoryDatapath:
 
     async def state(self, overlay: str) -> LinkState:
         """See `Datapath.state`."""
-        return _found(self._bridges, overlay).state
+        return _found(self.bridges, overlay).state
 
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """Return the MTU of the underlay, the same everywhere."""
@@ -224,11 +225,11 @@ class MemoryDatapath:
             DatapathError: there is no such overlay.
             ValueError: it has such a port already.
         """
-        return _found(self._bridges, overlay).attach(port)
+        return _found(self.bridges, overlay).attach(port)
 
     def detach(self, overlay: str, port: str) -> None:
         """Take a guest's port away."""
-        _found(self._bridges, overlay).detach(port)
+        _found(self.bridges, overlay).detach(port)
 
     def set_addresses(self, addresses: Iterable[IpAddress]) -> None:
         """Give this host other addresses."""

@@ -11,7 +11,7 @@ What it does with a frame is what the Linux kernel does with bridge and vxlan as
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, assert_never
 
 from varpd.datapath.base import Link, LinkState, Row
@@ -20,6 +20,7 @@ from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.datapath.inspection import BridgeRow, DeviceRow, MacRows
 from varpd.engine.commands import (
     AskUsage,
+    CheckRows,
     DatapathCommand,
     Inject,
     Install,
@@ -30,10 +31,14 @@ from varpd.engine.commands import (
 )
 from varpd.engine.events import (
     Event,
+    FoundRow,
     FramesPunted,
     MacsForgotten,
     MacsLearned,
+    RowsFound,
     RowsRefused,
+    RowsTouched,
+    TableLost,
     UsageReported,
 )
 from varpd.engine.histogram import Histogram
@@ -173,6 +178,9 @@ class MemoryBridge:
                     self.from_tunnel(frame)
             case AskUsage(overlay, macs):
                 self.tell(UsageReported(overlay, macs, self.usage(macs)))
+            case CheckRows(overlay, macs):
+                found = [_found(self._rows.get(mac), self._groups.get(mac)) for mac in macs]
+                self.tell(RowsFound(overlay, macs, [*found]))
             case _:
                 assert_never(command)
 
@@ -181,7 +189,7 @@ class MemoryBridge:
         self._forget(macs)
         refused: dict[str, list[bytes]] = {}
         for mac in macs:
-            error = self._refusal(mac, target, group=False)
+            error = _refusal(self.link, self._refuse, mac, target, group=False)
             if error is None:
                 self._rows[mac] = target
                 self._used[mac] = self._clock()
@@ -196,7 +204,7 @@ class MemoryBridge:
     def install_replicas(self, mac: bytes, targets: tuple[Target, ...]) -> None:
         """Write the rows of a group MAC."""
         self._groups.pop(mac, None)
-        errors = [self._refusal(mac, target, group=True) for target in targets]
+        errors = [_refusal(self.link, self._refuse, mac, target, group=True) for target in targets]
         error = next((error for error in errors if error is not None), None)
         if error is not None:
             self.totals.counts["refused"] += 1
@@ -224,6 +232,25 @@ class MemoryBridge:
             now - self._used[mac] if mac in self._rows or mac in self._groups else None
             for mac in macs
         ]
+
+    def tamper(self, mac: bytes | None = None, targets: tuple[Target, ...] = ()) -> None:
+        """Change the rows of a MAC as somebody beside varpd might; no targets: remove them.
+
+        No MAC: all rows are lost, as if the links had been deleted and made anew.
+        """
+        if mac is None:
+            self._rows.clear()
+            self._groups.clear()
+            self.tell(TableLost(self.link.name))
+            return
+        self._rows.pop(mac, None)
+        self._groups.pop(mac, None)
+        if targets and mac[0] & _GROUP_BIT:
+            self._groups[mac] = targets
+        elif targets:
+            self._rows[mac] = targets[0]
+        written, removed = ([mac], []) if targets else ([], [mac])
+        self.tell(RowsTouched(self.link.name, written, removed))
 
     def dump(self) -> list[Row]:
         """Return all rows."""
@@ -312,18 +339,25 @@ class MemoryBridge:
         if gone:
             self.tell(MacsForgotten(self.link.name, gone))
 
-    def _refusal(self, mac: bytes, target: Target, *, group: bool) -> str | None:
-        """Return why the kernel would not take a row."""
-        if mac in self._refuse:
-            return self._refuse[mac]
-        if bool(mac[0] & _GROUP_BIT) != group:
-            return "Operation not supported"
-        if target.ip is None or target.ip.version != self.link.listen_ip.version:
-            return "Address family not supported by protocol"
-        return None
-
 
 def _flood(ports: dict[str, Port], frame: bytes, source: Port | None) -> None:
     for port in list(ports.values()):
         if port is not source:
             port.frames.append(frame)
+
+
+def _found(row: Target | None, group: tuple[Target, ...] | None) -> FoundRow:
+    return FoundRow(group or ()) if row is None else FoundRow((row,), bridged=True)
+
+
+def _refusal(
+    link: Link, refuse: Mapping[bytes, str], mac: bytes, target: Target, *, group: bool
+) -> str | None:
+    """Return why the kernel would not take a row."""
+    if mac in refuse:
+        return refuse[mac]
+    if bool(mac[0] & _GROUP_BIT) != group:
+        return "Operation not supported"
+    if target.ip is None or target.ip.version != link.listen_ip.version:
+        return "Address family not supported by protocol"
+    return None

@@ -49,7 +49,15 @@ class ClearRefusals(Struct, frozen=True):
     """The kernel has refused nothing for a while."""
 
 
-Action = EndHold | CheckUse | Verify | Recheck | ClearRefusals
+class Rewrite(Struct, frozen=True):
+    """The next slice of a table that was lost is written again."""
+
+
+class EndWindow(Struct, frozen=True):
+    """What was repaired, and how often, is counted anew."""
+
+
+Action = EndHold | CheckUse | Verify | Recheck | ClearRefusals | Rewrite | EndWindow
 
 
 class Agenda:

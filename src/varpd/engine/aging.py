@@ -3,8 +3,17 @@
 from itertools import islice
 from typing import Final, assert_never
 
-from varpd.engine.agenda import CheckUse, ClearRefusals, EndHold, Recheck, Verify
-from varpd.engine.commands import AskUsage, CancelQuestions, Command, ReportDatapath
+from varpd.engine.agenda import (
+    CheckUse,
+    ClearRefusals,
+    EndHold,
+    EndWindow,
+    Recheck,
+    Rewrite,
+    Verify,
+)
+from varpd.engine.commands import AskUsage, CancelQuestions, Command
+from varpd.engine.drift import Drift
 from varpd.engine.inquiries import Inquiries
 from varpd.engine.overlay import Overlay
 from varpd.engine.resolution import NEAR_END, RETRY_MIN, Resolution
@@ -24,11 +33,14 @@ IDLE: Final = 60.0
 class Aging:
     """Watches the time for one overlay."""
 
-    def __init__(self, overlay: Overlay, resolution: Resolution, inquiries: Inquiries) -> None:
+    def __init__(
+        self, overlay: Overlay, resolution: Resolution, inquiries: Inquiries, drift: Drift
+    ) -> None:
         """Take the overlay, and who acts when a time has come."""
         self._overlay = overlay
         self._resolution = resolution
         self._inquiries = inquiries
+        self._drift = drift
         self._ending: dict[bytes, CheckUse] = {}
         self._evicting: frozenset[bytes] = frozenset()
 
@@ -65,7 +77,11 @@ class Aging:
                     self._resolution.rechecks.turn(action.due, now, out)
                 case ClearRefusals():
                     if now - overlay.refused_at >= 3 * REFUSED_RETRY:
-                        out.append(ReportDatapath(overlay.name, None))
+                        overlay.complain("refused", None, out)
+                case Rewrite():
+                    self._drift.rewrite(now, out)
+                case EndWindow():
+                    self._drift.end_window(out)
                 case _:
                     assert_never(action)
 

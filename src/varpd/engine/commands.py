@@ -75,6 +75,13 @@ class AskUsage(Struct, frozen=True):
     macs: list[bytes]
 
 
+class CheckRows(Struct, frozen=True):
+    """Find out what rows MACs have, behind all writes asked for so far."""
+
+    overlay: str
+    macs: list[bytes]
+
+
 class StartLookups(Struct, frozen=True, gc=False):
     """Ask the plugin where frames go."""
 
@@ -126,7 +133,14 @@ class Note(Struct, frozen=True):
 
 
 DatapathCommand = (
-    Install | InstallReplicas | RemoveRows | SetDefaultTarget | Resend | Inject | AskUsage
+    Install
+    | InstallReplicas
+    | RemoveRows
+    | SetDefaultTarget
+    | Resend
+    | Inject
+    | AskUsage
+    | CheckRows
 )
 
 PluginCommand = (

@@ -14,8 +14,10 @@ from msgspec import Struct
 from varpd.engine.adoption import Adoption
 from varpd.engine.aging import Aging
 from varpd.engine.commands import Command
+from varpd.engine.drift import Drift
 from varpd.engine.events import (
     Announced,
+    CheckDue,
     DeadlinePassed,
     DefaultTargetSet,
     DhcpAnswered,
@@ -26,7 +28,9 @@ from varpd.engine.events import (
     InstanceStarted,
     InstanceStopped,
     Invalidated,
+    LinksDrifted,
     LinksReady,
+    LinksWrong,
     LocalAddressesChanged,
     LookupsAnswered,
     MacsForgotten,
@@ -36,8 +40,13 @@ from varpd.engine.events import (
     OverlayChanged,
     OverlayRemoved,
     RowsAdopted,
+    RowsFound,
     RowsRefused,
+    RowsTouched,
     TableFlushed,
+    TableLost,
+    TableRead,
+    TablesDoubted,
     TargetsEnumerated,
     TargetSet,
     UsageReported,
@@ -50,6 +59,7 @@ from varpd.engine.recheck import Pace
 from varpd.engine.resolution import Resolution
 from varpd.engine.settings import Settings, Totals
 from varpd.engine.statements import Statements
+from varpd.engine.sweep import Sweep
 from varpd.provider.answers import Target
 from varpd.targets.budget import Budget
 from varpd.targets.census import census
@@ -90,6 +100,7 @@ class _Parts(Struct):
     statements: Statements
     adoption: Adoption
     aging: Aging
+    drift: Drift
     armed: float | None = None
     """The earliest deadline that the engine's heap holds for it."""
 
@@ -111,6 +122,10 @@ class Engine:
         self._lookups = Budget(totals.lookups)
         self._pace = Pace()
         self._overlays: dict[str, _Parts] = {}
+        self._drifts: dict[str, tuple[Overlay, Drift]] = {}
+        self.sweep = Sweep(self._drifts)
+        """The round through all rows."""
+
         self._deadlines: list[tuple[float, str]] = []
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -129,6 +144,10 @@ class Engine:
                 for parts in self._overlays.values():
                     parts.statements.relocate(now, out)
                     self._arm(parts)
+            case CheckDue():
+                self.sweep.take(event.count, out)
+            case TablesDoubted():
+                self.sweep.doubt()
             case _:
                 parts_or_none = self._overlays.get(event.overlay)
                 if parts_or_none is not None:
@@ -230,6 +249,8 @@ class Engine:
         forwarding = Forwarding(overlay, inquiries)
         resolution = Resolution(overlay, forwarding, inquiries, self._pace)
         adoption = Adoption(overlay, resolution)
+        drift = Drift(overlay)
+        self._drifts[name] = (overlay, drift)
         self._overlays[name] = _Parts(
             overlay,
             inquiries,
@@ -237,11 +258,12 @@ class Engine:
             resolution,
             Statements(overlay, resolution, adoption),
             adoption,
-            Aging(overlay, resolution, inquiries),
+            Aging(overlay, resolution, inquiries, drift),
+            drift,
         )
 
     def _remove(self, parts: _Parts) -> None:
-        del self._overlays[parts.overlay.name]
+        del self._overlays[parts.overlay.name], self._drifts[parts.overlay.name]
         shares = parts.overlay.shares
         for share in (shares.waiting, shares.targets, shares.lookups):
             share.close()
@@ -260,12 +282,17 @@ class Engine:
                 parts.inquiries.dhcp_answered(event.queries, event.answers, now, out)
             case UsageReported():
                 parts.aging.used(event.macs, event.idle, now, out)
+            case RowsFound():
+                parts.drift.found(event.macs, event.found, now, out)
+            case RowsTouched():
+                parts.drift.touched(event.written, event.removed, out)
             case OverlayChanged():
                 ttl = parts.overlay.settings.ttl
                 parts.overlay.configure(event.settings)
                 parts.statements.relocate(now, out)
                 if event.settings.ttl != ttl:
                     parts.aging.retime(now)
+                parts.drift.settings_changed(out)
             case OverlayRemoved():
                 self._remove(parts)
             case InstanceStarted():
@@ -281,9 +308,11 @@ class Engine:
             case LinksReady():
                 parts.adoption.end()
             case _:
-                self._said(parts.statements, event, now, out)
+                self._said(parts.statements, parts.drift, event, now, out)
 
-    def _said(self, said: Statements, event: Event, now: float, out: list[Command]) -> None:
+    def _said(
+        self, said: Statements, drift: Drift, event: Event, now: float, out: list[Command]
+    ) -> None:
         """Hand on what was said unasked."""
         match event:
             case TargetSet():
@@ -308,6 +337,14 @@ class Engine:
                 said.forgotten(event.macs)
             case RowsRefused():
                 said.refused(event.macs, event.error, now, out)
+            case TableRead():
+                drift.read(event.macs, out)
+            case TableLost():
+                drift.lost(now, out)
+            case LinksDrifted():
+                drift.links_drifted(event, out)
+            case LinksWrong():
+                drift.links_wrong(event.message, out)
             case (
                 FramesPunted()
                 | LookupsAnswered()
@@ -316,6 +353,10 @@ class Engine:
                 | UsageReported()
                 | RowsAdopted()
                 | LinksReady()
+                | RowsFound()
+                | RowsTouched()
+                | CheckDue()
+                | TablesDoubted()
                 | OverlayAdded()
                 | OverlayChanged()
                 | OverlayRemoved()

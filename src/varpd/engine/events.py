@@ -230,6 +230,80 @@ class UsageReported(Struct, frozen=True):
     """Seconds since each row carried a frame, or None where there is no row."""
 
 
+class FoundRow(Struct, frozen=True, gc=False):
+    """What the datapath has of one MAC."""
+
+    targets: tuple[Target, ...] = ()
+    """Where the tunnel device sends its frames; empty: the device has no row."""
+
+    bridged: bool = False
+    """Whether the bridge has the MAC behind the tunnel device."""
+
+    fault: str = ""
+    """What else keeps the rows from being as varpd writes them, in words; empty: nothing."""
+
+
+class RowsTouched(Struct, frozen=True):
+    """Somebody wrote or removed rows: who is not known, so it may have been varpd."""
+
+    overlay: str
+    written: list[bytes]
+    """MACs with a row that varpd does not write so."""
+
+    removed: list[bytes]
+    """MACs that a row was removed of."""
+
+
+class RowsFound(Struct, frozen=True):
+    """The answer to `CheckRows`."""
+
+    overlay: str
+    macs: list[bytes]
+    found: list[FoundRow | None]
+    """For each MAC what there is; None where that cannot be found out."""
+
+
+class TableRead(Struct, frozen=True):
+    """A slice of the MACs that an overlay's tables have; it may be outdated by now."""
+
+    overlay: str
+    macs: list[bytes]
+
+
+class TableLost(Struct, frozen=True):
+    """All rows of an overlay went with its links, which were made anew."""
+
+    overlay: str
+
+
+class TablesDoubted(Struct, frozen=True):
+    """What others did to rows was not seen: any row of any overlay may be amiss."""
+
+
+class LinksDrifted(Struct, frozen=True):
+    """Somebody changed an overlay's links."""
+
+    overlay: str
+    differences: list[str]
+    """What was found, each in words."""
+
+    repaired: bool
+    """Whether it has been put right."""
+
+
+class LinksWrong(Struct, frozen=True):
+    """What is still amiss with an overlay's links, or None: all is well again."""
+
+    overlay: str
+    message: str | None
+
+
+class CheckDue(Struct, frozen=True):
+    """It is time to check the next `count` rows of the round through all overlays."""
+
+    count: int
+
+
 class DeadlinePassed(Struct, frozen=True):
     """The time that `Engine.next_deadline` named has come."""
 
@@ -259,5 +333,13 @@ Event = (
     | RowsAdopted
     | LinksReady
     | UsageReported
+    | RowsTouched
+    | RowsFound
+    | TableRead
+    | TableLost
+    | TablesDoubted
+    | LinksDrifted
+    | LinksWrong
+    | CheckDue
     | DeadlinePassed
 )

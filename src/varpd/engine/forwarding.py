@@ -169,7 +169,7 @@ class Forwarding:
         entry = self._overlay.entries[mac]
         valid = valid_of(entry)
         if valid is not None:
-            renewed = structs.replace(valid, rows_at=now + ROWS_GRACE)
+            renewed = structs.replace(valid, rows_at=now + ROWS_GRACE, refused=False)
             self._overlay.put(mac, with_valid(entry, renewed))
 
     def _groups(self, packets: list[bytes], now: float, out: list[Command], arrived: float) -> None:

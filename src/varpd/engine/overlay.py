@@ -49,6 +49,9 @@ written), ``adopted.mended`` (written again, because only part of them was there
 than varpd wants), ``adopted.removed``; ``confirmed`` (the plugin says the same). And
 ``announced`` (by `Host.inject_arp`), ``dhcp-redirected`` (frames between DHCP clients and servers
 that became unicast; each ends as above).
+
+What others did to rows and links: ``drift.missing``, ``drift.wrong`` and ``drift.extra`` rows;
+``drift.links``, settings of links and default rows; and ``repaired`` of all these.
 """
 
 from collections import Counter, OrderedDict
@@ -63,7 +66,9 @@ from varpd.engine.agenda import (
     CheckUse,
     ClearRefusals,
     EndHold,
+    EndWindow,
     Recheck,
+    Rewrite,
     Verify,
 )
 from varpd.engine.classify import KINDS
@@ -73,6 +78,7 @@ from varpd.engine.commands import (
     InstallReplicas,
     Note,
     RemoveRows,
+    ReportDatapath,
     Resend,
     StartLookups,
 )
@@ -119,6 +125,11 @@ class Overlay:
         self.shares = shares
         self.counters: Counter[str] = Counter()
         self.entries: dict[bytes, Entry] = {}
+        self.checks: dict[bytes, Valid | None] = {}
+        """MACs whose rows are being looked at, with what was in force when that was asked for.
+
+        What becomes another entry meanwhile is taken out: what is found may be from before.
+        """
         self.uses = TargetUses()
         self.running = False
         self.default: Target | None = None
@@ -130,6 +141,7 @@ class Overlay:
         self.agenda = Agenda(self._is_idle)
         self.here = Here(locality, settings)
         self._secret = secret
+        self._complaints: dict[str, str] = {}
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -157,6 +169,14 @@ class Overlay:
             if mac in self.learned:
                 self.counters["claimed-elsewhere"] += 1
                 out.append(Note(self.name, "a guest sends from a MAC that is another host's", mac))
+
+    def complain(self, about: str, message: str | None, out: list[Command]) -> None:
+        """Degrade the overlay because of its datapath, or take back what was said `about` that."""
+        if message is not None:
+            self._complaints[about] = message
+        elif self._complaints.pop(about, None) is None:
+            return
+        out.append(ReportDatapath(self.name, "; ".join(self._complaints.values()) or None))
 
     # -- questions -----------------------------------------------------------------------------
 
@@ -202,12 +222,16 @@ class Overlay:
         if old is not new:
             self.uses.replace(old, new)
         self.entries[mac] = entry
+        if self.checks:
+            self.checks.pop(mac, None)
         if type(before) is Pending and type(entry) is not Pending:
             self.waits.pop(mac, None)
 
     def forget(self, mac: bytes) -> Entry | None:
         """Take away what is known of `mac`, and return it."""
         before = self.entries.pop(mac, None)
+        if self.checks:
+            self.checks.pop(mac, None)
         if before is not None:
             targets = targets_of(before)
             self.shares.targets.give(weight(targets))
@@ -289,7 +313,7 @@ class Overlay:
             case CheckUse():
                 entries, valid = self.entries, action.valid
                 return not any(is_still(entries.get(mac), valid) for mac in action.macs)
-            case Verify() | Recheck() | ClearRefusals():
+            case Verify() | Recheck() | ClearRefusals() | Rewrite() | EndWindow():
                 return False
             case _:
                 assert_never(action)

@@ -132,6 +132,9 @@ class Settings(Struct, frozen=True):
     limits: Limits = Limits()
     """Bounds of the overlay."""
 
+    repair: bool = True
+    """Whether rows that are not as they should be are put right, or only reported."""
+
     @property
     def family(self) -> int | None:
         """4 or 6, the address family of the underlay, or None while it is not known."""

@@ -13,7 +13,6 @@ from varpd.engine.commands import (
     Inject,
     Install,
     InstallReplicas,
-    ReportDatapath,
     SetDefaultTarget,
 )
 from varpd.engine.events import Announced
@@ -152,6 +151,7 @@ class Statements:
         """The addresses that lead to this host changed."""
         overlay = self._overlay
         before, self._local = self._local, overlay.here.addresses
+        overlay.checks.clear()
         if not overlay.has_target_at(before ^ self._local):
             self._report_default(out)
             return
@@ -166,7 +166,9 @@ class Statements:
             if local != valid.local:
                 if valid not in moved:
                     rows_at = NEVER if local else now + ROWS_GRACE
-                    moved[valid] = structs.replace(valid, local=local, rows_at=rows_at)
+                    moved[valid] = structs.replace(
+                        valid, local=local, rows_at=rows_at, refused=False
+                    )
                 # A refresh of what becomes local was asked for before, so it must not count.
                 overlay.put(mac, moved[valid] if local else with_valid(entry, moved[valid]))
                 if local and isinstance(entry, Refreshing):
@@ -205,10 +207,10 @@ class Statements:
             entry = overlay.entries.get(mac)
             valid = valid_of(entry)
             if entry is not None and valid is not None:
-                later = structs.replace(valid, rows_at=now + REFUSED_RETRY)
+                later = structs.replace(valid, rows_at=now + REFUSED_RETRY, refused=True)
                 overlay.put(mac, with_valid(entry, later))
         text = f"the kernel refused {len(macs)} rows: {error}"
-        out.append(ReportDatapath(overlay.name, text))
+        overlay.complain("refused", text, out)
         overlay.refused_at = now
         overlay.agenda.plan(now + 3 * REFUSED_RETRY, ClearRefusals())
 
@@ -255,7 +257,7 @@ class Statements:
         if local != overlay.default_local:
             overlay.default_local = local
             text = f"the target {overlay.default} is this host" if local else None
-            out.append(ReportDatapath(overlay.name, text))
+            overlay.complain("default", text, out)
 
 
 def _has_rows(entry: Entry | None) -> bool:

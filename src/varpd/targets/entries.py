@@ -115,6 +115,9 @@ class Valid(Struct, frozen=True, gc=False, eq=False):
     stale: bool = False
     """A refresh failed; it stays in force and is tried again."""
 
+    refused: bool = False
+    """The kernel refused the rows: it is known that they are missing."""
+
 
 class Refreshing(Struct, frozen=True, gc=False, eq=False):
     """The target is in force and being asked for anew."""

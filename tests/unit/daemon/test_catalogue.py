@@ -32,6 +32,7 @@ def test_the_order_of_the_properties_is_fixed() -> None:
         "search",
         "varpd/id",
         "datapath",
+        "drift",
         "lookup_timeout",
         "negative_ttl",
         "target_ttl",

@@ -12,18 +12,21 @@ from varpd.engine import events
 from varpd.engine.engine import Engine
 from varpd.engine.events import (
     DEFERRED,
+    CheckDue,
     DeadlinePassed,
     Deferred,
     Event,
     Failed,
+    FoundRow,
     LocalAddressesChanged,
     NeighbourQuestion,
+    TablesDoubted,
 )
 
-ANSWERS = {Deferred, Failed, NeighbourQuestion}
+ANSWERS = {Deferred, Failed, FoundRow, NeighbourQuestion}
 """What stands in events and is none itself."""
 
-OF_NO_OVERLAY = {DeadlinePassed, LocalAddressesChanged}
+OF_NO_OVERLAY = {CheckDue, DeadlinePassed, LocalAddressesChanged, TablesDoubted}
 
 STRUCTS = {
     value

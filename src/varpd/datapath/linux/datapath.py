@@ -37,6 +37,7 @@ from varpd.datapath.linux import (
     path_mtu,
     proofs,
     refusals,
+    row_questions,
     tables,
 )
 from varpd.datapath.linux.found import Found
@@ -51,6 +52,7 @@ from varpd.datapath.linux.threads import KernelThreads
 from varpd.datapath.linux.writer import RowWriter
 from varpd.engine.commands import (
     AskUsage,
+    CheckRows,
     DatapathCommand,
     Inject,
     Install,
@@ -59,7 +61,11 @@ from varpd.engine.commands import (
     Resend,
     SetDefaultTarget,
 )
-from varpd.engine.events import Event, FramesPunted, RowsRefused, UsageReported
+from varpd.engine.events import (
+    Event,
+    FramesPunted,
+    RowsRefused,
+)
 from varpd.engine.settings import Mode
 from varpd.net import vxlan
 from varpd.net.addresses import ZERO, IpAddress
@@ -203,7 +209,9 @@ class LinuxDatapath:
                 case SetDefaultTarget():
                     self._set_default(found, command)
                 case AskUsage():
-                    self._ask_usage(command)
+                    row_questions.ask_usage(self.writer, command, self._tell)
+                case CheckRows():
+                    row_questions.check_rows(self.writer, command, self._tell)
                 case _:
                     assert_never(command)
 
@@ -305,7 +313,7 @@ class LinuxDatapath:
         undo.callback(sender.close)
         await self.monitor.watch(link.name, made.pair.bridge, made.pair.device)
         groups = {mac: targets for mac, targets in rows.rows if mac[0] & 1}
-        self.writer.open(link.name, made.pair.device, groups=groups)
+        self.writer.open(link.name, made.pair.device, groups=groups, listen_port=link.listen_port)
         self._overlays[link.name] = OpenOverlay(link, made, sender)
         # Before the first punted frame, and a slice at a time, since frames of others come first.
         for event in rows.events(link.name):
@@ -343,15 +351,6 @@ class LinuxDatapath:
                 self._tell(RowsRefused(command.overlay, [ZERO], str(error)))
 
         done.add_done_callback(report)
-
-    def _ask_usage(self, command: AskUsage) -> None:
-        def report(result: Future[list[float | None]]) -> None:
-            failed = result.cancelled() or result.exception() is not None
-            # What cannot be found out counts as in use: it is asked about rather than dropped.
-            idle = [0.0] * len(command.macs) if failed else result.result()
-            self._tell(UsageReported(command.overlay, command.macs, [*idle]))
-
-        self.writer.usage(command.overlay, command.macs).add_done_callback(report)
 
     def _tell(self, event: Event) -> None:
         """Give an event to the event loop, from any thread."""

@@ -195,6 +195,12 @@ class Lanes:
                 return work
         return None
 
+    def found_group(self, overlay: str, mac: bytes, targets: tuple[Target, ...]) -> None:
+        """Take note of the destinations that a group MAC has in the kernel, as far as known."""
+        lane = self._lanes.get(overlay)
+        if lane is not None:
+            lane.groups[mac] = targets
+
     def forget_group(self, overlay: str, mac: bytes) -> None:
         """Take note that the kernel has no destination of a group MAC."""
         lane = self._lanes.get(overlay)

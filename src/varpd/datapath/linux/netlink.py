@@ -49,7 +49,7 @@ NTF_STICKY: Final = 0x40
 """The row stays, whatever the bridge learns. All rows that varpd writes into a bridge are so."""
 
 NUD_NOARP: Final = 0x40
-"""In the FDB of a bridge: the row does not age."""
+"""The row does not age."""
 
 NUD_PERMANENT: Final = 0x80
 """In the FDB of a bridge: the MAC of the port itself."""
@@ -75,7 +75,10 @@ NDA_LLADDR: Final = 2
 NDA_CACHEINFO: Final = 3
 _NDA_VLAN: Final = 5
 NDA_PORT: Final = 6
+NDA_VNI: Final = 7
+NDA_IFINDEX: Final = 8
 _NDA_MASTER: Final = 9
+NDA_NH_ID: Final = 13
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _IFLA_IFNAME: Final = 3
@@ -116,6 +119,15 @@ class FdbRow(Struct, frozen=True, gc=False):
 
     vlan: int
     """VLAN of the row, 0 for none."""
+
+    vni: int | None = None
+    """VNI that is sent, where it is not the device's own."""
+
+    via: int = 0
+    """Index of the link that frames are sent by, 0: as routes have it."""
+
+    nexthop: int = 0
+    """The group of next hops that stands in the place of a destination, 0 for none."""
 
 
 class LocalAddress(Struct, frozen=True):
@@ -173,6 +185,19 @@ def fdb_row_deletion(row: FdbRow) -> bytes:
     return HEADER.pack(HEADER.size + len(body), RTM_DELNEIGH, NLM_F_REQUEST, 0, 0) + body
 
 
+def destination_deletion(row: FdbRow) -> bytes:
+    """Return the message that takes away that one destination of a tunnel device's row."""
+    body = NDMSG.pack(socket.AF_BRIDGE, row.ifindex, 0, NTF_SELF, 0)
+    body += attribute(NDA_LLADDR, row.mac) + attribute(NDA_DST, row.destination)
+    if row.port is not None:
+        body += attribute(NDA_PORT, _PORT.pack(row.port))
+    if row.vni is not None:
+        body += attribute(NDA_VNI, _U32.pack(row.vni))
+    if row.via:
+        body += attribute(NDA_IFINDEX, _U32.pack(row.via))
+    return HEADER.pack(HEADER.size + len(body), RTM_DELNEIGH, NLM_F_REQUEST, 0, 0) + body
+
+
 def messages(data: bytes) -> Iterator[Message]:
     """Read the messages of one datagram from the kernel."""
     at = 0
@@ -224,6 +249,9 @@ def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
         None if port is None else _PORT.unpack(port)[0],
         0 if master is None else _U32.unpack(master)[0],
         0 if vlan is None else _VLAN.unpack(vlan)[0],
+        _u32(found.get(NDA_VNI)),
+        _u32(found.get(NDA_IFINDEX)) or 0,
+        _u32(found.get(NDA_NH_ID)) or 0,
     )
 
 
@@ -235,6 +263,10 @@ def row_ages(data: bytes, message: Message) -> tuple[float | None, float | None]
     # confirmed, used, updated, references: struct nda_cacheinfo.
     _, used, updated, _ = _CACHEINFO.unpack_from(times)
     return used / TICKS, updated / TICKS
+
+
+def _u32(value: bytes | None) -> int | None:
+    return None if value is None else int(_U32.unpack(value)[0])
 
 
 def parse_address(data: bytes, message: Message) -> LocalAddress | None:

@@ -16,9 +16,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from varpd.datapath.linux import netlink, rows
+from varpd.datapath.linux import netlink, rows, verdicts
 from varpd.datapath.linux.lanes import BATCH, Batch, GroupChange
+from varpd.datapath.linux.netlink import FdbRow
 from varpd.datapath.linux.rows import Reply, Table
+from varpd.engine.events import FoundRow
 
 STALL: Final = 0.05
 """Seconds from which on a send counts as a stall: somebody holds the kernel's RTNL lock."""
@@ -211,6 +213,57 @@ class RowSession:
                 if not reply.error:
                     idle[reply.sequence] = reply.idle
         return idle
+
+    def look(self, table: Table, macs: Sequence[bytes]) -> list[FoundRow | None]:
+        """Return what rows MACs have; None where that cannot be found out."""
+        found: list[FoundRow | None] = [None] * len(macs)
+        try:
+            for start in range(0, len(macs), BATCH // 2):
+                self._look(table, macs[start : start + BATCH // 2], start, found)
+            groups = [at for at, mac in enumerate(macs) if mac[0] & rows.GROUP_BIT]
+            if groups:
+                there = verdicts.groups(table)
+                for at in groups:
+                    found[at] = None if there is None else there.get(macs[at], FoundRow())
+        except OSError as error:
+            _log.warning("rows cannot be looked at", error=str(error))
+            return [None] * len(macs)
+        return found
+
+    def _look(
+        self, table: Table, macs: Sequence[bytes], start: int, found: list[FoundRow | None]
+    ) -> None:
+        message = b"".join(rows.encode_look(table, mac, at) for at, mac in enumerate(macs))
+        own: list[FdbRow | None] = [None] * len(macs)
+        bridges: list[FdbRow | None] = [None] * len(macs)
+        unknown: set[int] = set()
+        for number, error, row in self._rows(message):
+            at, bridge = divmod(number, 2)
+            if row is not None:
+                (bridges if bridge else own)[at] = row
+            elif error != errno.ENOENT:
+                unknown.add(at)
+        for at in range(len(macs)):
+            if at not in unknown:
+                found[start + at] = verdicts.found(table, own[at], bridges[at])
+
+    def _rows(self, message: bytes) -> list[tuple[int, int, FdbRow | None]]:
+        """Ask for rows; return for each answer its number, and an error or a row.
+
+        Raises:
+            OSError: answers were lost.
+        """
+        self._socket.send(message)
+        answers: list[tuple[int, int, FdbRow | None]] = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = self._socket.recv(_RECEIVE_SIZE)
+                for item in netlink.messages(data):
+                    if item.kind == netlink.NLMSG_ERROR:
+                        answers.append((item.sequence, netlink.error_of(data, item), None))
+                    elif item.kind == netlink.RTM_NEWNEIGH:
+                        answers.append((item.sequence, 0, netlink.parse_fdb_row(data, item)))
+        return answers
 
     def _transact(self, message: bytes) -> list[Reply]:
         """Send messages and return what the kernel said: refusals, and rows that were asked for.

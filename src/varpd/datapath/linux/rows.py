@@ -42,6 +42,7 @@ from varpd.datapath.linux.netlink import (
     RTM_GETNEIGH,
     RTM_NEWNEIGH,
 )
+from varpd.net import vxlan
 from varpd.net.addresses import MAC_SIZE
 from varpd.provider.answers import Target
 
@@ -63,6 +64,9 @@ _MAC_PADDING: Final = bytes(2)
 _MAC_AT: Final = HEADER.size + NDMSG.size + ATTRIBUTE.size
 """Where the MAC stands in every message made here."""
 
+GROUP_BIT: Final = 0x01
+"""In the first byte of a MAC: it is a group's."""
+
 
 class Table(Struct, frozen=True, cache_hash=True):
     """The tables that one overlay's rows are written to."""
@@ -72,6 +76,9 @@ class Table(Struct, frozen=True, cache_hash=True):
 
     master: bool = True
     """Whether the device's bridge gets the row too."""
+
+    listen_port: int = vxlan.PORT
+    """The device's own port, which the kernel leaves out when it tells a row."""
 
 
 class Reply(Struct, frozen=True):
@@ -136,7 +143,9 @@ def encode_append(table: Table, mac: bytes, target: Target) -> bytes:
     """
     tail = _destination(target)
     create = _NLM_F_CREATE | _NLM_F_APPEND
-    return _head(RTM_NEWNEIGH, create, table.ifindex, NTF_SELF, len(tail)) + mac + tail
+    # Sticky means nothing there, but tells our rows from those of others.
+    flags = NTF_SELF | NTF_STICKY
+    return _head(RTM_NEWNEIGH, create, table.ifindex, flags, len(tail)) + mac + tail
 
 
 def encode_remove_destination(table: Table, mac: bytes, target: Target) -> bytes:
@@ -149,6 +158,15 @@ def encode_get(table: Table, mac: bytes, sequence: int, flags: int = NTF_SELF) -
     """Return the message that asks for one row of the tunnel device, with NTF_MASTER its bridge."""
     head = _make_head(RTM_GETNEIGH, 0, table.ifindex, flags, len(_MAC_PADDING), sequence)
     return head + mac + _MAC_PADDING
+
+
+def encode_look(table: Table, mac: bytes, sequence: int) -> bytes:
+    """Return the messages that ask for both rows of a MAC: that of the bridge has an odd number."""
+    head = _make_head(RTM_GETNEIGH, 0, table.ifindex, NTF_SELF, len(_MAC_PADDING), 2 * sequence)
+    other = _make_head(
+        RTM_GETNEIGH, 0, table.ifindex, NTF_MASTER, len(_MAC_PADDING), 2 * sequence + 1
+    )
+    return head + mac + _MAC_PADDING + other + mac + _MAC_PADDING
 
 
 def parse_replies(data: bytes) -> Iterator[Reply]:

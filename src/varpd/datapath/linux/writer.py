@@ -18,10 +18,12 @@ import structlog
 
 from varpd.datapath.linux.lanes import Barrier, Batch, GroupChange, Lanes, Wanted, Work
 from varpd.datapath.linux.row_session import RowCounters, RowSession, RowSocket, open_row_socket
-from varpd.datapath.linux.rows import Table
+from varpd.datapath.linux.rows import GROUP_BIT, Table
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
+from varpd.engine.events import FoundRow
 from varpd.engine.histogram import Distribution, Histogram
 from varpd.engine.settings import Totals
+from varpd.net import vxlan
 from varpd.provider.answers import Target
 
 QUEUE_ROWS: Final = Totals().targets
@@ -93,7 +95,12 @@ class RowWriter:
         Raises:
             OSError: there is no netlink socket to be had.
         """
-        session = RowSession(self._open_socket(), self.counters, self._report, self._clock)
+        session = RowSession(
+            self._open_socket(),
+            self.counters,
+            lambda *refusal: self.on_refused(*refusal),
+            self._clock,
+        )
         self._session = session
         self._thread = threading.Thread(
             target=self._run, args=(session,), name="row-writer", daemon=True
@@ -117,12 +124,14 @@ class RowWriter:
         vx_ifindex: int,
         mac_master: bool = True,
         groups: Mapping[bytes, tuple[Target, ...]] | None = None,
+        listen_port: int = vxlan.PORT,
     ) -> None:
         """Write an overlay's rows from now on: to its tunnel device, and to that one's bridge.
 
-        `groups` are the group MACs that the device has destinations of already.
+        `groups` are the group MACs that the device has destinations of already; `listen_port` is
+        that of the device.
         """
-        table = Table(vx_ifindex, mac_master)
+        table = Table(vx_ifindex, mac_master, listen_port)
         self._delays[overlay] = Histogram()
         self._requests.put(lambda: self._lanes.open(overlay, table, groups))
 
@@ -205,6 +214,26 @@ class RowWriter:
         self._ask_for(done, lambda: self._lanes.put_barrier(barrier, overlay), unknown)
         return done
 
+    def check(self, overlay: str, macs: Sequence[bytes]) -> Future[list[FoundRow | None]]:
+        """Find out what rows MACs have; None where that cannot be found out."""
+        done: Future[list[FoundRow | None]] = Future()
+        unknown: list[FoundRow | None] = [None] * len(macs)
+
+        def look() -> None:
+            table, session = self._lanes.table(overlay), self._session
+            if table is None or session is None:
+                _resolve(done, unknown)
+                return
+            found = session.look(table, macs)
+            for mac, row in zip(macs, found, strict=True):
+                if mac[0] & GROUP_BIT:
+                    self._lanes.found_group(overlay, mac, () if row is None else row.targets)
+            _resolve(done, found)
+
+        barrier = Barrier(look, drop=lambda: _resolve(done, unknown))
+        self._ask_for(done, lambda: self._lanes.put_barrier(barrier, overlay), unknown)
+        return done
+
     def _submit(self, overlay: str, macs: list[bytes], wanted: Wanted, since: float = 0.0) -> None:
         refused = bool(wanted) and self.queued + len(macs) > self._bound
         if refused:
@@ -214,7 +243,7 @@ class RowWriter:
             self._finished += self._lanes.put(overlay, macs, wanted, since)
             if refused:
                 self.counters.refused += len(macs)
-                self._report(overlay, macs, "the row writer's queue is full")
+                self.on_refused(overlay, macs, "the row writer's queue is full")
 
         self._submitted += len(macs)
         self._ask(put)
@@ -228,9 +257,6 @@ class RowWriter:
             _resolve(done, nothing)
         else:
             self._requests.put(request)
-
-    def _report(self, overlay: str, macs: list[bytes], error: str) -> None:
-        self.on_refused(overlay, macs, error)
 
     def _run(self, session: RowSession) -> None:
         running = True

@@ -95,9 +95,9 @@ def test_a_destination_of_a_group_mac_is_appended_at_the_device_alone() -> None:
 
     assert added["header"]["flags"] == REQUEST | CREATE | APPEND
     assert removed["header"]["type"] == netlink.RTM_DELNEIGH
-    for message in (added, removed):
+    for message, flags in ((added, SELF | STICKY), (removed, SELF)):
         assert mac_of(message) == mac
-        assert message["flags"] == SELF
+        assert message["flags"] == flags
         assert message.get_attr("NDA_DST") == "192.0.2.1"
         assert message.get_attr("NDA_PORT") == 4789
 

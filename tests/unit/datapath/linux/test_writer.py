@@ -8,9 +8,11 @@ from ipaddress import ip_address
 import pytest
 
 from support.row_kernel import PATIENCE, FakeKernel
+from varpd.datapath.linux import verdicts
 from varpd.datapath.linux.lanes import BATCH
 from varpd.datapath.linux.writer import QUEUE_INJECTIONS, RowWriter
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
+from varpd.engine.events import FoundRow
 from varpd.provider.answers import Target
 
 ONE = Target(ip_address("192.0.2.1"), 4789)
@@ -231,6 +233,38 @@ def test_usage_tells_the_idle_time_of_each_row(bench: Bench) -> None:
 
 def test_usage_of_an_overlay_that_is_not_open_is_none(bench: Bench) -> None:
     assert bench.writer.usage("red", [mac(1)]).result(PATIENCE) == [None]
+
+
+def test_a_check_tells_what_is_in_both_tables(bench: Bench) -> None:
+    bench.install(ONE, 1, 2)
+    bench.settle()
+    bench.kernel.bridge.remove(mac(2))
+    del bench.kernel.device[mac(1)]
+    asked = [mac(number) for number in range(BATCH + 2)]
+    bench.install(TWO, BATCH)
+    found = bench.writer.check("blue", asked).result(PATIENCE)
+    assert found[:3] == [FoundRow(), FoundRow(bridged=True), FoundRow((ONE,))]
+    assert found[BATCH:] == [FoundRow((TWO,), bridged=True), FoundRow()]
+
+
+def test_a_check_of_what_cannot_be_seen_tells_so(bench: Bench) -> None:
+    assert bench.writer.check("red", [mac(1)]).result(PATIENCE) == [None]
+    bench.kernel.losing = True
+    assert bench.writer.check("blue", [mac(1)]).result(PATIENCE) == [None]
+
+
+def test_what_a_check_finds_of_a_group_is_what_the_next_change_begins_with(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.writer.submit(InstallReplicas("blue", GROUP, (ONE, TWO)))
+    bench.settle()
+    bench.kernel.device[GROUP] = [THREE.ip.packed if THREE.ip else b"", b"\xc0\0\2\2"]
+    there = {GROUP: FoundRow((THREE, TWO))}
+    monkeypatch.setattr(verdicts, "groups", lambda table: there)
+    assert bench.writer.check("blue", [GROUP]).result(PATIENCE) == [there[GROUP]]
+    bench.writer.submit(InstallReplicas("blue", GROUP, (ONE, TWO)))
+    bench.settle()
+    assert sorted(bench.kernel.device[GROUP]) == [b"\xc0\0\2\1", b"\xc0\0\2\2"]
 
 
 def test_rows_beyond_the_bound_are_refused_and_removals_are_not(
