@@ -203,7 +203,7 @@ class MemoryDatapath:
 
     async def rows_of(self, overlay: str, mac: bytes) -> MacRows:
         """See `Datapath.rows_of`."""
-        return _found(self._bridges, overlay).rows_of(mac)
+        return _found(self.bridges, overlay).rows_of(mac)
 
     async def state(self, overlay: str) -> LinkState:
         """See `Datapath.state`."""
@@ -215,7 +215,7 @@ class MemoryDatapath:
 
     async def try_punt(self, overlay: str) -> PuntState | None:
         """See `Datapath.try_punt`; here nothing is in the way."""
-        punts = _found(self._bridges, overlay).link.mode is Mode.DYNAMIC
+        punts = _found(self.bridges, overlay).link.mode is Mode.DYNAMIC
         return PuntState(lost=self.lost) if punts else None
 
     def attach(self, overlay: str, port: str) -> Port:
