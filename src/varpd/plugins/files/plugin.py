@@ -231,20 +231,18 @@ class FilesPlugin(DynamicPlugin):
         self._targets = loaded.content.targets
         self._report.changed(changes)
         rest = iter(changes.macs)
+
+        async def finish() -> None:
+            await self._tell(rest, changes.moved)
+            await asyncio.to_thread(old.discard, Pace())
+
         try:
             await self._tell(rest, changes.moved)
         except asyncio.CancelledError:
             # Whoever cancels this must not leave half a change behind.
             if self._running:
-                self.host.start_task(self._finish(rest, changes.moved, old), "tell of a change")
+                self.host.start_task(finish(), "tell of a change")
             raise
-        await asyncio.to_thread(old.discard, Pace())
-
-    async def _finish(
-        self, rest: Iterator[Mac], moved: Sequence[tuple[IpAddress, Mac]], old: Content
-    ) -> None:
-        """Do what is left of a change whose telling was cancelled."""
-        await self._tell(rest, moved)
         await asyncio.to_thread(old.discard, Pace())
 
     async def _tell(self, rest: Iterator[Mac], moved: Sequence[tuple[IpAddress, Mac]]) -> None:
