@@ -1,5 +1,6 @@
 """The reference pages say what there is: every verb and option, every route and code."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +11,16 @@ from varpd.cli.exits import Exit
 from varpd.cli.main import VERBS, overlayadm
 from varpd.control.connection import Limits
 from varpd.control.messages import MAX_REQUEST, ErrorCode
+from varpd.control.reasons import REASONS
 from varpd.control.routes import ROUTES, STATUS, Route
 from varpd.daemon import catalogue
+from varpd.daemon.families import FAMILIES
+from varpd.daemon.lookups import RESULTS
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 OVERLAYADM: Final = (DOCS / "overlayadm.md").read_text(encoding="utf-8")
 API: Final = (DOCS / "api.md").read_text(encoding="utf-8")
+METRICS: Final = (DOCS / "metrics.md").read_text(encoding="utf-8")
 CONFIGURATION: Final = (DOCS / "configuration.md").read_text(encoding="utf-8")
 
 
@@ -67,3 +72,21 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert f"{Limits().body:.0f} seconds to come" in bounds
     assert f"closed after {Limits().idle:.0f} seconds" in bounds
     assert f"at most {Limits().connections} connections" in bounds
+
+
+def test_the_metrics_are_those_of_the_code_with_their_labels() -> None:
+    rows = re.findall(r"^\| `(varpd_\w+)` \|([^|]*)\|", METRICS, re.MULTILINE)
+    written = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    assert len(rows) == len(written)
+    assert written == {family.name: family.labels for family in FAMILIES}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_to_drop_a_frame_is_there(reason: str) -> None:
+    assert f"| `{reason}` | {REASONS[reason]} |" in METRICS
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_every_result_of_a_question_is_there(result: str) -> None:
+    (line,) = [line for line in METRICS.splitlines() if "`varpd_lookups_total`" in line]
+    assert f"`{result}`" in line

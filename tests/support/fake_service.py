@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from support import stories
+from support.fake_stats import fake_stats, said
 from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.messages import (
     CauseInfo,
@@ -26,6 +27,7 @@ from varpd.control.messages import (
     RefusalInfo,
     TargetInfo,
 )
+from varpd.control.stats import OverlayStats
 from varpd.control.streams import JSON_LINES, Stream
 
 VERSION = "0.0-fake"
@@ -125,6 +127,8 @@ class FakeService:
         self.failure: BaseException | None = None
         """What every call raises, if set."""
         self.is_ready = True
+        self.counted: dict[str, OverlayStats] = {}
+        """What was counted for overlays; a little unless set."""
         self.happens: list[EventInfo] = []
         """What happens, for those who ask."""
         self.created: list[CreateOverlay] = []
@@ -257,6 +261,15 @@ class FakeService:
 
     async def plugins(self) -> PluginsInfo:
         return PluginsInfo(tuple(PLUGINS.values()), (REFUSED,), (ENCAPSULATION,))
+
+    async def stats(self, names: Sequence[str]) -> list[OverlayStats]:
+        return [
+            self.counted.get(name) or fake_stats(self._overlay(name).request.name)
+            for name in names or sorted(self.table)
+        ]
+
+    async def metrics(self) -> Stream:
+        return said("text/plain", b"# HELP varpd_overlays Overlays.\n")
 
     async def events(self, name: str | None) -> Stream:
         if name is not None:

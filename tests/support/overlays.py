@@ -15,6 +15,8 @@ from varpd.daemon.creation import Surroundings
 from varpd.daemon.instance import Instance
 from varpd.daemon.journal import Journal
 from varpd.daemon.loader import LoadedPlugin, Registry
+from varpd.daemon.lookups import Meters
+from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.runner import Runner
@@ -205,6 +207,7 @@ class Parts:
         self.tasks = Tasks()
         self.engine = Engine()
         self._shared = SharedObjects()
+        self.meters = Meters()
         made: list[RememberingDatapath] = []
 
         def make(sink: Sink) -> RememberingDatapath:
@@ -216,8 +219,9 @@ class Parts:
         self.overlays = Overlays(self.runner, surroundings(), self.instance, self.tasks)
         self.journal = Journal(asyncio.get_running_loop().time)
         self.runner.observers.append(self.journal)
+        metrics = Metrics("0.0-probe", self.overlays, self.runner, self.engine, self.meters)
         self.service = DaemonService(
-            self.overlays, self.runner, self.engine, registry(), self.journal
+            self.overlays, self.runner, self.engine, registry(), self.journal, metrics
         )
 
     def instance(self, plan: Plan) -> Instance:
@@ -233,6 +237,7 @@ class Parts:
             self.runner.feed,
             self._shared,
             lambda: None,
+            meter=self.meters.of_instance(plan.plugin.name),
         )
 
 

@@ -21,6 +21,7 @@ from varpd.control.messages import (
     TargetInfo,
 )
 from varpd.control.service import Service
+from varpd.control.stats import OverlayStats
 from varpd.control.streams import JSON_LINES, Stream
 
 Body = TypeVar("Body")
@@ -135,6 +136,19 @@ async def _report(service: Service, _: Mapping[str, str], _body: None) -> Report
     return await service.report()
 
 
+async def _stats(service: Service, _: Mapping[str, str], _body: None) -> list[OverlayStats]:
+    return await service.stats([])
+
+
+async def _overlay_stats(service: Service, at: Mapping[str, str], _body: None) -> OverlayStats:
+    (stats,) = await service.stats([at["name"]])
+    return stats
+
+
+async def _metrics(service: Service, _: Mapping[str, str], _body: None) -> Stream:
+    return await service.metrics()
+
+
 async def _health(service: Service, _: Mapping[str, str], _body: None) -> HealthInfo:
     return await service.health()
 
@@ -216,6 +230,13 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         _flush,
         _NOTHING,
     ),
+    _read(
+        f"{_V}/overlays/{{name}}/stats",
+        "Counters, latencies and sizes of an overlay",
+        _overlay_stats,
+        OverlayStats,
+    ),
+    _read(f"{_V}/stats", "The same of all overlays", _stats, list[OverlayStats]),
     _read(f"{_V}/plugins", "What overlays can be made of", _plugins, PluginsInfo),
     _read(
         f"{_V}/events",
@@ -235,6 +256,7 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         f"{_V}/diagnosis", "What only the daemon knows of what may be wrong", _diagnosis, Diagnosis
     ),
     _read(f"{_V}/report", "What belongs into a bug report, without secrets", _report, Report),
+    _read("/metrics", "The metrics, for Prometheus", _metrics, Stream, "text/plain"),
     _read("/healthz", "Whether the daemon works at all (503: no)", _health, HealthInfo),
     _read("/readyz", "Whether all overlays have been brought up (503: no)", _ready, HealthInfo),
 )

@@ -12,6 +12,7 @@ from varpd.control.messages import (
     PropertyInfo,
     TargetInfo,
 )
+from varpd.control.stats import OverlayStats
 from varpd.control.streams import Stream
 
 
@@ -47,6 +48,12 @@ class Service(Protocol):
 
     async def targets(self, name: str) -> list[TargetInfo]:
         """Return an overlay's table in the order of the MACs."""
+
+    async def stats(self, names: Sequence[str]) -> list[OverlayStats]:
+        """Return what was counted for the named overlays, or all in the order of their names."""
+
+    async def metrics(self) -> Stream:
+        """Return the metrics of the daemon, as Prometheus reads them."""
 
     async def plugins(self) -> PluginsInfo:
         """Return what is loaded, what was refused, and the encapsulations."""

@@ -16,12 +16,15 @@ from varpd.daemon import catalogue, config, log, rights
 from varpd.daemon.creation import Surroundings
 from varpd.daemon.instance import Instance
 from varpd.daemon.journal import Journal
+from varpd.daemon.lag import LoopLag
 from varpd.daemon.loader import Registry
+from varpd.daemon.lookups import Meters
+from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.recent import Recent
 from varpd.daemon.runner import Runner
-from varpd.daemon.service import DaemonService
+from varpd.daemon.service import VERSION, DaemonService
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.sweeper import Sweeper
 from varpd.daemon.tasks import Tasks
@@ -79,6 +82,7 @@ class Application:
         self._tasks = Tasks()
         self._shared = SharedObjects()
         self._watchdog = Watchdog()
+        self._meters = Meters()
         engine = Engine(settings.totals.totals(), secrets.token_bytes(SECRET_SIZE))
         make = make_datapath or datapath_maker(settings.daemon)
         self._runner = Runner(engine, make, asyncio.get_running_loop())
@@ -94,8 +98,17 @@ class Application:
             encapsulations=datapath.encapsulations,
         )
         self._overlays = Overlays(self._runner, surroundings, self._instance, self._tasks)
+        self._lag = LoopLag()
+        metrics = Metrics(VERSION, self._overlays, self._runner, engine, self._meters, self._lag)
         self._service = DaemonService(
-            self._overlays, self._runner, engine, registry, self._journal, settings, recent
+            self._overlays,
+            self._runner,
+            engine,
+            registry,
+            self._journal,
+            metrics,
+            settings,
+            recent,
         )
         self._server = ControlServer(self._service, rights.access_of(settings.access))
 
@@ -117,6 +130,7 @@ class Application:
         """
         await self._runner.datapath.start()
         self._watchdog.start()
+        self._lag.start()
         await self._server.start(listening)
         self._sweeper.start()
         self._service.open()
@@ -143,6 +157,7 @@ class Application:
         self._sweeper.stop()
         await self._tasks.end()
         self._watchdog.stop()
+        self._lag.stop()
         self._runner.close()
         await self._runner.datapath.stop()
 
@@ -165,6 +180,7 @@ class Application:
             shared=self._shared,
             changed=changed,
             watchdog=self._watchdog,
+            meter=self._meters.of_instance(plan.plugin.name),
         )
         return made
 

@@ -13,13 +13,16 @@ found to be good before is looked up, nothing more. Everything else is judged.
 import asyncio
 import concurrent.futures
 import inspect
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
+from varpd.daemon import lookups
 from varpd.daemon.calls import Caller, Outcome, Report, call, outcome_of
+from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import Mailbox
 from varpd.engine.events import DEFERRED, Deferred, Failed, Question
 from varpd.provider.answers import Answer, DhcpAnswer, NeighbourAnswer, Target
@@ -38,9 +41,10 @@ _NONE: Final[dict[Target, Target]] = {}
 class _Late:
     """A question whose answer comes later."""
 
-    __slots__ = ("operation", "plain", "question", "task")
+    __slots__ = ("began", "operation", "plain", "question", "task")
 
     def __init__(self, operation: Operation, question: Question, *, plain: bool = False) -> None:
+        self.began = time.perf_counter()
         self.operation = operation
         self.question = question
         self.plain = plain
@@ -73,12 +77,15 @@ class Guard:
         mailbox: Mailbox,
         report: Report,
         counts: Counter[str],
+        meter: Meter | None = None,
     ) -> None:
         """Take what the calls need; `begin` brings the operations.
 
-        ``late_answers`` counts answers that came after their question had been given up.
+        ``late_answers`` counts answers that came after their question had been given up. The
+        `meter` counts all others.
         """
         self._counts = counts
+        self._meter = meter or Meter()
         self._caller = caller
         self._loop = caller.loop
         self._workers = caller.workers
@@ -110,6 +117,8 @@ class Guard:
             return [self._submit(operation, operate, question) for question in questions]
         answers: list[Given] = []
         add = answers.append
+        odd: list[Given] = []
+        began = time.perf_counter()
         # Only a lookup is answered by a target.
         good = self._judge.good if operation is Operation.LOOKUP else _NONE
         mailbox = self._mailbox
@@ -117,6 +126,7 @@ class Guard:
         try:
             for question in questions:
                 if mailbox.panic is not None:
+                    odd.append(STOPPED)
                     add(STOPPED)
                     continue
                 try:
@@ -124,16 +134,20 @@ class Guard:
                 except KeyboardInterrupt:
                     raise
                 except BaseException as exc:  # SystemExit of a plugin is a fault
-                    add(self._raised(operation, exc))
+                    odd.append(self._raised(operation, exc))
+                    add(odd[-1])
                     continue
                 try:
                     add(good[value])  # type: ignore[index] # may be anything, or unhashable
                 except KeyboardInterrupt:
                     raise
                 except BaseException:  # a stranger's __hash__ runs here
-                    add(self._judged(operation, question, value))
+                    odd.append(self._judged(operation, question, value))
+                    add(odd[-1])
         finally:
             self._caller.leave()
+        fast = len(answers) - len(odd)
+        self._meter.answered(operation, fast, odd, time.perf_counter() - began)
         return answers
 
     def cancel(self, questions: Sequence[Question]) -> None:
@@ -155,6 +169,8 @@ class Guard:
         """Take what came out of the mailbox; return the answer, if it still counts and is one."""
         if isinstance(arrived, Settled):
             late = self._late.pop(arrived.question, None)
+            if late is not None and arrived.answer is GIVEN_UP:
+                self._meter.unanswered(late.operation, lookups.GIVEN_UP)
             return None if late is None else arrived
         late = arrived.late
         if self._late.get(late.question) is not late:
@@ -169,6 +185,8 @@ class Guard:
         if answer is DEFERRED:
             return None
         self._late.pop(late.question, None)
+        seconds = time.perf_counter() - late.began
+        self._meter.answered(late.operation, 0, [answer], seconds)
         return Settled(late.operation, late.question, answer)
 
     def _submit(
@@ -187,6 +205,7 @@ class Guard:
             return DEFERRED
         del self._late[question]
         self._report.fault(f"{operation.value}: {_FULL.reason}")
+        self._meter.unanswered(operation, lookups.FAILED)
         return _FULL
 
     def _judged(

@@ -26,6 +26,7 @@ from varpd.daemon.guard import STOPPED
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
 from varpd.daemon.life import Life
+from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import PanicSaid
 from varpd.daemon.questions import Questions, failed
 from varpd.daemon.saver import Saver
@@ -104,6 +105,7 @@ class Instance:
         shared: SharedObjects,
         changed: Callable[[], None],
         watchdog: Watchdog | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """Take what the instance works for and with.
 
@@ -119,9 +121,11 @@ class Instance:
             shared: what instances of one plugin share.
             changed: called when causes, the saved state or the default target changed.
             watchdog: is told who runs on the event loop.
+            meter: counts what the plugin answers.
         """
         self.values: Mapping[str, Value] = {}
         """The plugin's properties that are set."""
+        self.meter = meter or Meter()  # what the plugin answered, in all its lives
         self.default_target: Target | None = None
         """Where everything goes; None for a DYNAMIC plugin or before `start`."""
         self._place = Place(plugin, overlay, vnetid, encapsulation.name, encapsulation.kinds, local)
@@ -130,7 +134,7 @@ class Instance:
         self._emit = emit
         self._shared = shared
         self._changed = changed
-        self._watchdog = Watchdog() if watchdog is None else watchdog
+        self._watchdog = watchdog or Watchdog()
         self._health = Health(overlay, plugin.name, changed)
         self.degrade = self._health.degrade
         """Says on behalf of varpd why the instance works badly (such as `DATAPATH`)."""
@@ -287,7 +291,7 @@ class Instance:
             raise InstanceFailed("the instance was stopped")
         settings = self._settings
         owner = _Owner(self._health, self._emit)
-        life = Life(self._place, self._shared, self._watchdog, owner, self._counts)
+        life = Life(self._place, self._shared, self._watchdog, owner, self._counts, self.meter)
         owner.save_wanted = lambda: self._saver.save_soon(life, self._settings.lookup_timeout)
         owner.panicked = lambda panic: self._panicked(life, panic)
         self._starting = life

@@ -14,6 +14,7 @@ from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.exchange import Exchange, Owner
 from varpd.daemon.guard import Guard
 from varpd.daemon.host import InstanceHost, Place
+from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import Mailbox
 from varpd.daemon.operations import Operations
 from varpd.daemon.preload import preload
@@ -36,6 +37,7 @@ class Life:
         watchdog: Watchdog,
         owner: Owner,
         counts: Counter[str],
+        meter: Meter,
     ) -> None:
         """Take what the object is made for; `begin` makes it."""
         self.started = False
@@ -54,7 +56,7 @@ class Life:
             counts,
         )
         self._caller = Caller(self._tasks, watchdog, self, owner, blocking=place.plugin.blocking)
-        self.guard = Guard(self._caller, self.judge, self.mailbox, owner, counts)
+        self.guard = Guard(self._caller, self.judge, self.mailbox, owner, counts, meter)
         self.exchange = Exchange(place.overlay, self.mailbox, self.guard, owner, counts)
         self._host = InstanceHost(place, self.mailbox, shared, self._spawn)
         self.operations = Operations(place, self._caller, self.judge, self.mailbox, owner)

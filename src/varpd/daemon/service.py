@@ -26,6 +26,8 @@ from varpd.daemon.diagnosis import Diagnosis
 from varpd.daemon.guest_mtu import guest_mtu
 from varpd.daemon.journal import Journal
 from varpd.daemon.loader import Registry
+from varpd.daemon.measuring import Measuring
+from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.recent import Recent
@@ -50,7 +52,7 @@ class Tables(Known, Protocol):
         """Return whether an overlay has an entry for a MAC."""
 
 
-class DaemonService(Diagnosis, Reporting):
+class DaemonService(Diagnosis, Measuring, Reporting):
     """The daemon as its control socket sees it; a `varpd.control.service.Service`."""
 
     def __init__(
@@ -60,14 +62,17 @@ class DaemonService(Diagnosis, Reporting):
         tables: Tables,
         registry: Registry,
         journal: Journal,
+        metrics: Metrics,
         config: Config | None = None,
         recent: Recent | None = None,
     ) -> None:
         """Take the overlays, the runner that serves them, the engine's tables, the plugins.
 
-        `journal` remembers what happened. Reports tell `config`, and the lines of `recent`.
+        `journal` remembers what happened, `metrics` collects what is counted. Reports tell
+        `config`, and the lines of `recent`.
         """
         Diagnosis.__init__(self, overlays, journal)
+        Measuring.__init__(self, overlays, metrics)
         Reporting.__init__(self, overlays, runner, tables, config or Config(), recent or Recent())
         self._tables = tables
         self._registry = registry

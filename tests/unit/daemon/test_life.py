@@ -13,6 +13,7 @@ from support.waiting import until
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.host import Place
 from varpd.daemon.life import Life
+from varpd.daemon.lookups import Meter
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.watchdog import Watchdog
 from varpd.engine.commands import StartLookups
@@ -36,7 +37,7 @@ class Bench:
         self.owner = Listener()
         self.counts: Counter[str] = Counter()
         place = Place(plugin, OVERLAY, 77, "vxlan", VXLAN, LOCAL)
-        self.life = Life(place, SharedObjects(), Watchdog(), self.owner, self.counts)
+        self.life = Life(place, SharedObjects(), Watchdog(), self.owner, self.counts, Meter())
 
     async def begin(self, values: Any = VALUES) -> Any:
         target = await self.life.begin(values, None, LONG, LONG)
