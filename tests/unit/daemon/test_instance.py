@@ -16,6 +16,7 @@ from varpd.daemon.instance import InstanceFailed, InstanceSettings
 from varpd.engine.events import Failed, InstanceStarted, InstanceStopped, TargetsEnumerated
 from varpd.provider import (
     NotLive,
+    Panic,
     Property,
     PropertyInvalid,
     PropertyType,
@@ -279,3 +280,42 @@ async def test_questions_to_an_instance_that_is_not_at_work_fail() -> None:
     stage = Stage(probes.GoodProbe)
     assert isinstance(stage.ask(query(WEB))[0], Failed)
     stage.cancel(query(WEB))
+
+
+async def give_up_and_come_back(stage: Stage) -> None:
+    made = len(stage.objects)
+    with pytest.raises(Panic):
+        stage.plugin.host.panic("enough")
+    await until(lambda: len(stage.objects) > made and not stage.causes)
+
+
+async def test_each_restart_waits_longer_until_one_has_worked_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delays: list[float] = []
+    wait_for = asyncio.wait_for
+
+    async def noted(what: Any, timeout: float) -> Any:
+        delays.append(timeout)
+        return await wait_for(what, timeout)
+
+    monkeypatch.setattr(asyncio, "wait_for", noted)
+    patient = InstanceSettings(restart_min=0.001, restart_max=10)
+    async with running(probes.GoodProbe, patient) as stage:
+        for _ in range(3):
+            await give_up_and_come_back(stage)
+        # Now any time at work counts as long.
+        stage.instance.configure(InstanceSettings(restart_min=1e-6, restart_max=1e-6))
+        await give_up_and_come_back(stage)
+        stage.instance.configure(patient)
+        await give_up_and_come_back(stage)
+
+    waited = [delays[0], delays[1], delays[2], delays[4]]
+    assert [round(delay * 1000 / 1.25) for delay in waited] == pytest.approx([1, 2, 4, 2], rel=0.3)
+
+
+async def test_what_an_object_said_of_itself_goes_with_it() -> None:
+    async with running(probes.GoodProbe) as stage:
+        stage.plugin.host.degrade("the server is away")
+        await until(lambda: stage.causes == ["plugin"])
+        await give_up_and_come_back(stage)
