@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from pyroute2 import IPRoute
 
 from support.linux_host import (
     Recorder,
@@ -22,7 +23,7 @@ from support.linux_host import (
 from support.namespaces import Namespace
 from support.netlink_watch import NetlinkWatch
 from varpd.datapath.base import Row
-from varpd.datapath.linux import names
+from varpd.datapath.linux import link_attributes, names
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows, SetDefaultTarget
 from varpd.engine.events import RowsAdopted
 from varpd.engine.settings import Mode
@@ -39,6 +40,22 @@ def settings(shown: dict[str, Any]) -> dict[str, Any]:
     data = shown["linkinfo"]["info_data"]
     assert isinstance(data, dict)
     return data
+
+
+def macs_learned_at_most(bridge: str) -> int:
+    """Return how many MACs a bridge learns, 0 for any number; `ip` may be too old to show it."""
+    link_attributes.register()
+    with IPRoute() as route:
+        (shown,) = route.link("get", ifname=bridge)
+    number = shown.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_FDB_MAX_LEARNED")
+    assert isinstance(number, int)
+    return number
+
+
+async def test_a_bridge_learns_a_bounded_number_of_macs(host: Namespace) -> None:
+    async with running(Recorder()) as datapath:
+        await datapath.open(make_link())
+        assert await asyncio.to_thread(host.call, macs_learned_at_most, "blue") == 4096
 
 
 async def test_bridge_and_device_are_as_designed(host: Namespace) -> None:
