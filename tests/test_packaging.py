@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 import pytest
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from varpd.cli.main import VERBS, overlayadm
 from varpd.daemon import config
@@ -210,6 +211,21 @@ def test_a_completion_is_what_the_command_gives_out(shell: str) -> None:
     given = run(command, _OVERLAYADM_COMPLETE=f"{shell}_source")
     kept = PACKAGING / "completions" / f"overlayadm.{shell}"
     assert kept.read_text() == given.rstrip("\n") + "\n"
+
+
+@pytest.mark.parametrize("shell", [BashComplete, ZshComplete, FishComplete])
+def test_each_shell_completes_each_verb_and_each_of_its_options(
+    shell: type[ShellComplete],
+) -> None:
+    asked = shell(overlayadm, {}, "overlayadm", "_OVERLAYADM_COMPLETE")
+
+    def offered(*words: str, incomplete: str = "") -> set[str]:
+        return {item.value for item in asked.get_completions([*words], incomplete)}
+
+    assert offered() == set(VERBS)
+    for verb, options in options_of_overlayadm():
+        words = (verb,) if verb else ()
+        assert offered(*words, incomplete="-") >= options, verb
 
 
 def completed(line: str) -> list[str]:

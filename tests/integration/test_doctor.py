@@ -234,6 +234,8 @@ def test_a_report_holds_both_sides_and_doctor(site: Site) -> None:
     assert overlay["name"] == "blue"
     assert overlay["rows"] >= 1
     assert overlay["counters"]["punted"] >= 1
+    assert overlay["events"]
+    assert "varpd_" in found["metrics"]
     assert {"blue", "vx-blue", UNDERLAY} <= {link["name"] for link in found["links"]}
     assert {"row-writer", "MainThread"} <= {item["name"] for item in found["daemon"]["threads"]}
     assert any("overlay created" in line for line in found["daemon"]["log"])

@@ -33,6 +33,9 @@ class Document(msgspec.Struct, frozen=True):
     """What the daemon tells; null: it does not answer."""
 
     daemon_error: str | None
+    metrics: str | None
+    """What `/metrics` shows."""
+
     findings: tuple[Finding, ...]
     """Those of `overlayadm doctor`."""
 
@@ -62,9 +65,10 @@ def command(ctx: click.Context, file: Path | None) -> None:
     own = version("varpd")
     with connect(ctx) as client:
         facts = host.gather(client, (), own)
-        daemon, error = None, None
+        daemon, error, metrics = None, None, None
         try:
             daemon = client.report()
+            metrics = client.metrics().decode()
         except ControlError as exc:
             error = str(exc)
     document = Document(
@@ -72,6 +76,7 @@ def command(ctx: click.Context, file: Path | None) -> None:
         version=own,
         daemon=daemon,
         daemon_error=error,
+        metrics=metrics,
         findings=tuple(checks.run(facts)),
         system=facts.system,
         links=facts.links,

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from varpd.control.messages import (
+    EventInfo,
     OverlayInfo,
     PluginsInfo,
     PropertyInfo,
@@ -14,6 +15,9 @@ from varpd.control.messages import (
 
 PATHS_MAX: Final = 64
 """Paths of an overlay that are told one by one; of the others only how many there are."""
+
+EVENTS_MAX: Final = 64
+"""Last events of an overlay in a report."""
 
 TARGETS_MAX: Final = 256
 """Entries of an overlay's table in a report, which shall fit into a mail."""
@@ -128,6 +132,9 @@ class OverlayReport(Struct, frozen=True):
     """The first of the table, at most `TARGETS_MAX`."""
 
     targets_total: int
+    events: tuple[EventInfo, ...]
+    """What happened last, the newest last, at most `EVENTS_MAX`."""
+
     rows: int | None
     """Rows in the kernel; null: not asked for, because the table is large."""
 

@@ -1,22 +1,26 @@
 """The part of the daemon's service that tells how everything is, for `doctor` and `report`."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from typing import Protocol
 
-from varpd.control.diagnosis import TARGETS_MAX, Diagnosis, OverlayReport, Report
+from varpd.control.diagnosis import EVENTS_MAX, TARGETS_MAX, Diagnosis, OverlayReport, Report
 from varpd.control.messages import (
     ControlError,
+    EventInfo,
     HealthInfo,
     OverlayInfo,
     PluginsInfo,
     PropertyInfo,
     TargetInfo,
 )
-from varpd.daemon import examination, report
+from varpd.daemon import examination, happenings, report
 from varpd.daemon.config import Config
+from varpd.daemon.journal import Journal
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.recent import Recent
@@ -38,14 +42,21 @@ class Reporting(ABC):
     """Makes diagnoses and reports of what its other half shows."""
 
     def __init__(
-        self, overlays: Overlays, runner: Runner, known: Known, config: Config, recent: Recent
+        self,
+        overlays: Overlays,
+        runner: Runner,
+        known: Known,
+        journal: Journal,
+        config: Config,
+        recent: Recent,
     ) -> None:
-        """Take what is looked at, what was configured, and what keeps the last log lines."""
+        """Take what is looked at, what remembers, what was configured, what keeps log lines."""
         self.config = config
         """The configuration in force."""
         self._overlays = overlays
         self._runner = runner
         self._known = known
+        self._story = journal.story
         self._recent = recent
 
     async def diagnosis(self) -> Diagnosis:
@@ -110,5 +121,12 @@ class Reporting(ABC):
             instance=overlay.instance.counters,
             targets=tuple(targets[:TARGETS_MAX]),
             targets_total=len(targets),
+            events=self._events(name),
             rows=rows,
         )
+
+    def _events(self, name: str) -> tuple[EventInfo, ...]:
+        epoch = time.time() - asyncio.get_running_loop().time()
+        last = [*islice(self._story(name), EVENTS_MAX)]
+        told = [info for record in reversed(last) for info in happenings.infos(name, record, epoch)]
+        return tuple(told[-EVENTS_MAX:])

@@ -73,7 +73,9 @@ class DaemonService(Diagnosis, Measuring, Reporting):
         """
         Diagnosis.__init__(self, overlays, journal)
         Measuring.__init__(self, overlays, metrics)
-        Reporting.__init__(self, overlays, runner, tables, config or Config(), recent or Recent())
+        Reporting.__init__(
+            self, overlays, runner, tables, journal, config or Config(), recent or Recent()
+        )
         self._tables = tables
         self._registry = registry
         self._closed: str | None = "varpd starts"

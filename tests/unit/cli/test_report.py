@@ -22,6 +22,7 @@ def test_the_report_holds_what_daemon_host_and_doctor_say(run: Run, service: Fak
     assert found["daemon"]["diagnosis"]["overlays"][0]["overlay"]["name"] == "web0"
     assert {item["check"] for item in found["findings"]} >= {"daemon", "kernel"}
     assert found["system"]["release"]
+    assert found["metrics"]
     assert "lo" in {link["name"] for link in found["links"]}
 
 

@@ -29,6 +29,7 @@ async def test_a_report_has_all_of_an_overlay(parts: Parts) -> None:
     assert [target.ip for target in overlay.targets] == ["192.0.2.9"]
     assert (overlay.targets_total, overlay.rows) == (1, 0)
     assert overlay.instance["faults"] == 0
+    assert overlay.events[-1].macs == ("02:00:00:00:00:01",)
     assert {item.name for item in overlay.properties} >= {"mtu", "probe/site"}
     assert found.libraries["msgspec"]
     assert "MainThread" in {thread.name for thread in found.threads}
