@@ -30,7 +30,8 @@ def punt(facts: Facts, item: OverlayDiagnosis) -> list[Finding]:
     name = item.overlay.name
     if item.punt.closed is None:
         return [ok("punt-path", "frames get from the kernel to varpd: one was sent", name)]
-    where = suspects(facts.ruleset, item.listen_ip)
+    rules = facts.ruleset if facts.same_namespace else None
+    where = suspects(rules, item.listen_ip)
     return [
         problem(
             "punt-path",

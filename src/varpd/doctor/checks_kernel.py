@@ -77,6 +77,8 @@ def segmentation(facts: Facts) -> list[Finding]:
 
 def bypass(facts: Facts) -> list[Finding]:
     """Do our devices hand over what they have no row for?"""
+    if not facts.same_namespace:
+        return []
     ours = {item.device for item in facts.overlays if item.overlay.mode == "dynamic"}
     return [
         problem(

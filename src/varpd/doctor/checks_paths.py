@@ -18,7 +18,8 @@ def check(facts: Facts) -> list[Finding]:
     found: list[Finding] = []
     for item in facts.overlays:
         found += [*routes(item), *guests(facts, item)]
-    for peer in facts.peers:
+    # From another namespace than the daemon's, the ways to peers are other ways.
+    for peer in facts.peers if facts.same_namespace else ():
         found += [*route(facts, peer), *reachable(peer), *fits(peer)]
     return found
 

@@ -60,7 +60,7 @@ def udp_memory(facts: Facts) -> list[Finding]:
 def conntrack(facts: Facts) -> list[Finding]:
     """Is there room for connections to track?"""
     table = facts.system.conntrack
-    if table is None:
+    if table is None or not facts.same_namespace:
         return []
     count, most = table
     if most == 0 or count < NEARLY * most:

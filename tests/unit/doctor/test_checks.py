@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec import structs
 
 from support import stories
 from varpd.doctor import checks
-from varpd.doctor.facts import Facts
+from varpd.doctor.facts import Facts, PeerFact
 from varpd.doctor.findings import Severity
 
 DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs" / "troubleshooting.md"
@@ -31,6 +32,18 @@ def test_every_finding_that_is_not_good_has_a_cure() -> None:
     found = [item for item in checks.run(bad) if item.severity is not Severity.OK]
     assert len(found) >= 4
     assert all(item.cure for item in found)
+
+
+def test_in_another_namespace_only_what_the_daemon_says_counts() -> None:
+    told = stories.diagnosis(stories.overlay(), namespace="net:[1]")
+    bad = stories.facts(
+        diagnosis=told,
+        links=(structs.replace(stories.DEVICE, localbypass=True, up=False),),
+        system=stories.system(conntrack=(9, 9), bridge_filters=("iptables",)),
+        peers=(PeerFact(stories.FAR, stories.LISTEN),),
+    )
+    found = [item for item in checks.run(bad) if item.severity is not Severity.OK]
+    assert [item.check for item in found] == ["namespace"]
 
 
 @pytest.mark.parametrize("name", checks.NAMES)
