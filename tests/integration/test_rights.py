@@ -78,6 +78,9 @@ def attempt(socket: Path, action: Callable[[Client], None]) -> str:
 
 def read(client: Client) -> None:
     client.overlays()
+    client.diagnosis()
+    client.report()
+    client.metrics()
 
 
 def change(client: Client) -> None:
