@@ -259,6 +259,8 @@ EventKind = Literal[
     "rows-written",
     "rows-removed",
     "rows-refused",
+    "adopted",
+    "torn",
     "learned",
     "forgotten",
     "fault",

@@ -137,6 +137,10 @@ def _parts(record: Record) -> Iterator[_Part]:
         case Kind.ENUMERATED:
             for target, macs in _by_answer(record.macs, detail):
                 yield f"the plugin told beforehand: {target}", macs, None, target
+        case Kind.ADOPTED | Kind.TORN:
+            for targets, macs in _by_answer(record.macs, detail):
+                to = ", ".join(map(str, targets)) or "nowhere that can be told"
+                yield f"{_FOUND[record.kind]}: to {to}", macs, None, None
         case Kind.ROWS_WRITTEN:
             target = detail if isinstance(detail, Target) else None
             to = detail if target else ", ".join(map(str, detail))
@@ -161,7 +165,12 @@ def _by_answer(
 _WHOLE: Final = frozenset({Kind.FLUSHED, Kind.ADDED, Kind.STARTED, Kind.STOPPED, Kind.DEFAULT_SET})
 """What concerns every MAC."""
 
-_LISTED: Final = frozenset({Kind.ANSWERED, Kind.DHCP, Kind.ENUMERATED})
+_FOUND: Final = {
+    Kind.ADOPTED: "rows found in the kernel and kept",
+    Kind.TORN: "rows found in the kernel that are not whole",
+}
+
+_LISTED: Final = frozenset({Kind.ANSWERED, Kind.DHCP, Kind.ENUMERATED, Kind.ADOPTED, Kind.TORN})
 """What has a detail for each MAC."""
 
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.declared import Declared
 from varpd.daemon.degradation import Cause, CauseKind
-from varpd.daemon.guard import STOPPED
+from varpd.daemon.guard import STOPPED, Given
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
 from varpd.daemon.life import Life
@@ -35,9 +35,16 @@ from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.commands import CancelQuestions
-from varpd.engine.events import DefaultTargetSet, Event, InstanceStarted, InstanceStopped
+from varpd.engine.events import (
+    DefaultTargetSet,
+    Event,
+    InstanceStarted,
+    InstanceStopped,
+    Question,
+)
 from varpd.provider.answers import Target
 from varpd.provider.errors import ProviderError
+from varpd.provider.judge import Operation
 from varpd.provider.plugin import Plugin, State, StopReason
 from varpd.provider.properties import Value
 
@@ -180,6 +187,13 @@ class Instance:
         """
         life = self._life
         return [failed(command, STOPPED)] if life is None else life.exchange.ask(command)
+
+    async def probe(self, operation: Operation, question: Question) -> Given:
+        """Ask the plugin something whose answer changes nothing; never raises."""
+        life = self._life
+        if life is None:
+            return STOPPED
+        return await life.operations.probe(operation, question, self._settings.lookup_timeout)
 
     def cancel(self, command: CancelQuestions) -> None:
         """Give up questions; `Failed` is their answer, given through `emit` soon."""

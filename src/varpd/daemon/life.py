@@ -16,13 +16,13 @@ from varpd.daemon.guard import Guard
 from varpd.daemon.host import InstanceHost, Place
 from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import Mailbox
-from varpd.daemon.operations import Operations
+from varpd.daemon.operations import Operations, questions_of
 from varpd.daemon.preload import preload
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.provider.answers import Target
-from varpd.provider.judge import Judge, Operation
+from varpd.provider.judge import Judge
 from varpd.provider.plugin import DynamicPlugin, PointPlugin, State, StopReason
 from varpd.provider.properties import Value
 
@@ -101,13 +101,7 @@ class Life:
         """Take questions, and let what was said take effect."""
         plugin = self.operations.plugin
         if isinstance(plugin, DynamicPlugin):
-            self.guard.begin(
-                {
-                    Operation.LOOKUP: plugin.lookup,
-                    Operation.ARP: lambda question: plugin.arp(question.address),
-                    Operation.DHCP: plugin.dhcp,
-                }
-            )
+            self.guard.begin(questions_of(plugin))
         self.mailbox.open()
 
     def preload(self, limit: int, timeout: float) -> None:

@@ -4,26 +4,39 @@ All of them raise `ProviderError` where the plugin says no, and `OperationFailed
 else goes wrong, a panic that the plugin swallowed included.
 """
 
+import asyncio
+import concurrent.futures
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.exchange import Owner
-from varpd.daemon.guard import STOPPED
+from varpd.daemon.guard import STOPPED, Given
 from varpd.daemon.host import Place
 from varpd.daemon.mailbox import Mailbox
+from varpd.engine.events import Failed, Question
 from varpd.provider.answers import Drop, Target
 from varpd.provider.errors import PropertyInvalid, ProviderError
 from varpd.provider.host import Host
-from varpd.provider.judge import AnswerFault, Judge
-from varpd.provider.plugin import Plugin, PointPlugin, State, StopReason
+from varpd.provider.judge import AnswerFault, Judge, Operation
+from varpd.provider.plugin import DynamicPlugin, Plugin, PointPlugin, State, StopReason
 from varpd.provider.properties import HIDDEN, Value
+from varpd.provider.query import REFRESH, Query
 from varpd.provider.state import check_state
 
 STOP_TIMEOUT: Final = 5.0
 """Seconds that `stop` has, and a blocking plugin's `close`."""
+
+
+def questions_of(plugin: DynamicPlugin) -> dict[Operation, Callable[[Any], object]]:
+    """Return what answers the questions of each operation."""
+    return {
+        Operation.LOOKUP: plugin.lookup,
+        Operation.ARP: lambda question: plugin.arp(question.address),
+        Operation.DHCP: plugin.dhcp,
+    }
 
 
 class Operations:
@@ -129,6 +142,29 @@ class Operations:
             message = f"default answered a {exc}"
             self._owner.fault(message)
             raise OperationFailed(message) from exc
+
+    async def probe(self, operation: Operation, question: Question, timeout: float) -> Given:
+        """Ask a question whose answer changes nothing; never raises.
+
+        The question goes past the guard: it is none of the engine's, which waits for no answer.
+        """
+        plugin = self.plugin
+        if not isinstance(plugin, DynamicPlugin):
+            return STOPPED
+        call = questions_of(plugin)[operation]
+        try:
+            value = await self._caller.run(operation.value, partial(call, question), timeout)
+            if isinstance(value, concurrent.futures.Future):
+                value = await asyncio.wait_for(asyncio.wrap_future(value), timeout)
+            self.look_for_panic()
+            refresh = isinstance(question, Query) and question.cause is REFRESH
+            return self._judge.answer(operation, value, refresh=refresh)
+        except TimeoutError:
+            return Failed(f"no answer in {timeout:g} s")
+        except (ProviderError, OperationFailed, AnswerFault) as exc:
+            return Failed(str(exc))
+        except Exception as exc:  # a Future of the plugin may hold any
+            return Failed(self._caller.raised(operation.value, exc))
 
     async def save(self, timeout: float) -> State:
         """Return a copy of what the plugin saves."""

@@ -57,6 +57,12 @@ class Kind(enum.Enum):
     ROWS_REFUSED = "rows-refused"
     """The kernel refused rows. Detail: what it said."""
 
+    ADOPTED = "adopted"
+    """Rows were found in the kernel when the links were taken over. Detail: their targets."""
+
+    TORN = "torn"
+    """Rows were found that are not as varpd writes them, likewise."""
+
     LEARNED = "learned"
     """The bridge saw MACs as sources on a guest's port."""
 
@@ -103,6 +109,8 @@ TRAFFIC: Final = frozenset(
         Kind.ROWS_WRITTEN,
         Kind.ROWS_REMOVED,
         Kind.ROWS_REFUSED,
+        Kind.ADOPTED,
+        Kind.TORN,
         Kind.LEARNED,
         Kind.FORGOTTEN,
         Kind.FAULT,
@@ -148,6 +156,12 @@ class Record(Struct, frozen=True, gc=False):
 def _replicas(command: commands.InstallReplicas) -> Fields:
     kind = Kind.ROWS_WRITTEN if command.targets else Kind.ROWS_REMOVED
     return command.overlay, kind, (command.mac,), command.targets
+
+
+def _adopted(event: events.RowsAdopted) -> Fields:
+    # Slices have one or the other.
+    kind, found = (Kind.ADOPTED, event.rows) if event.rows else (Kind.TORN, event.torn)
+    return event.overlay, kind, [mac for mac, _ in found], [to for _, to in found[:KEPT]]
 
 
 def _datapath(command: commands.ReportDatapath) -> Fields | None:
@@ -197,6 +211,7 @@ MAKERS: Final[dict[type, Callable[[Any], Fields | None]]] = {
         event.macs,
         event.error,
     ),
+    events.RowsAdopted: _adopted,
     events.InstanceStarted: lambda event: (event.overlay, Kind.STARTED, (), None),
     events.InstanceStopped: lambda event: (event.overlay, Kind.STOPPED, (), None),
     events.OverlayAdded: lambda event: (event.overlay, Kind.ADDED, (), None),

@@ -182,6 +182,11 @@ class Engine:
                 None if valid is None else valid.since,
             )
 
+    def overlay(self, name: str) -> Overlay | None:
+        """Return what is kept of an overlay, for those who look and change nothing."""
+        parts = self._overlays.get(name)
+        return None if parts is None else parts.overlay
+
     def census(self, overlay: str) -> Iterator[Counter[str]]:
         """Yield how many entries an overlay has in each state, in parts that are to be added up.
 

@@ -86,6 +86,12 @@ def test_who_has_an_address_is_an_event_for_each_address() -> None:
         (Kind.DHCP, [A], "the plugin answered which is the DHCP server: 02:00:00:00:00:01"),
         (Kind.ENUMERATED, [THERE], "the plugin told beforehand: 192.0.2.2:4789"),
         (Kind.ANNOUNCED, IP, "the plugin has 10.0.0.1 announced"),
+        (Kind.ADOPTED, [(THERE,)], "rows found in the kernel and kept: to 192.0.2.2:4789"),
+        (
+            Kind.TORN,
+            [()],
+            "rows found in the kernel that are not whole: to nowhere that can be told",
+        ),
         (Kind.NOTE, "a thing", "a thing"),
     ],
 )
@@ -97,6 +103,7 @@ def test_each_kind_in_words(kind: Kind, detail: Any, text: str) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_has_words(kind: Kind) -> None:
     details = {Kind.ANSWERED: [DROP], Kind.DHCP: [DROP], Kind.ENUMERATED: [THERE]}
+    details |= {Kind.ADOPTED: [(THERE,)], Kind.TORN: [()]}
     details |= {Kind.NEIGHBOUR: [(IP, A)], Kind.ROWS_WRITTEN: THERE}
     assert all(info.text for info in told(kind, [A], details.get(kind)))
 

@@ -1,5 +1,7 @@
 """The operations of a plugin's object that are no questions."""
 
+import asyncio
+import concurrent.futures
 from collections import Counter
 from typing import Any
 
@@ -9,26 +11,31 @@ from support.instances import LOCAL, OVERLAY
 from support.owner import Listener
 from support.probes import ONE, ROUTER_IP, VXLAN, GoodProbe, PointProbe
 from varpd.daemon.calls import Caller, OperationFailed
+from varpd.daemon.guard import STOPPED
 from varpd.daemon.host import InstanceHost, Place
 from varpd.daemon.mailbox import Mailbox
 from varpd.daemon.operations import Operations
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
+from varpd.engine.events import Failed
 from varpd.provider import (
     DROP,
+    PROXY_ARP,
+    REFRESH,
     DestinationKind,
     Panic,
     Plugin,
     Property,
     PropertyInvalid,
     PropertyType,
+    Query,
     StopReason,
     Target,
     Unsupported,
     Value,
 )
-from varpd.provider.judge import Judge
+from varpd.provider.judge import Judge, Operation
 
 LONG = 100.0
 
@@ -233,3 +240,69 @@ async def test_a_secret_that_the_plugin_refuses_is_not_in_the_error() -> None:
     with pytest.raises(PropertyInvalid, match="too short") as caught:
         await bench.do.set_property("probe/key", "sesame", LONG)
     assert "sesame" not in str(caught.value)
+
+
+class Asked(GoodProbe):
+    """Answers a lookup in the way that its MAC asks for."""
+
+    api_version = 1
+
+    def lookup(self, query: Query) -> Any:
+        async def later() -> Target:
+            return ONE
+
+        async def never() -> None:
+            await asyncio.Event().wait()
+
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        match query.dst[5]:
+            case 1:
+                return ONE
+            case 2:
+                return later()
+            case 3:
+                future.set_result(DROP)
+                return future
+            case 4:
+                future.set_exception(KeyError("gone"))
+                return future
+            case 5:
+                return never()
+            case 6:
+                return PROXY_ARP
+        raise Unsupported("not that one")
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [
+        (1, ONE),
+        (2, ONE),
+        (3, DROP),
+        (4, Failed("lookup raised KeyError: 'gone'")),
+        (5, Failed("lookup took too long")),
+        (7, Failed("not that one")),
+    ],
+)
+async def test_a_plugin_can_be_asked_without_anything_following_from_it(
+    number: int, answer: object
+) -> None:
+    bench = Bench(Asked)
+    bench.make()
+    query = Query(bytes([2, 0, 0, 0, 0, number]), 7, None, 0, REFRESH)
+    timeout = 0.05 if number == 5 else LONG
+    assert await bench.do.probe(Operation.LOOKUP, query, timeout) == answer
+
+
+async def test_an_answer_that_is_none_to_a_question_of_varpds_own_is_a_failure() -> None:
+    bench = Bench(Asked)
+    bench.make()
+    query = Query(bytes([2, 0, 0, 0, 0, 6]), 7, None, 0, REFRESH)
+    assert isinstance(await bench.do.probe(Operation.LOOKUP, query, LONG), Failed)
+
+
+async def test_a_point_plugin_is_asked_nothing() -> None:
+    bench = Bench(PointProbe)
+    bench.make()
+    query = Query(bytes(6), 7, None, 0, REFRESH)
+    assert await bench.do.probe(Operation.LOOKUP, query, LONG) == STOPPED
