@@ -11,6 +11,7 @@ import msgspec
 from support import stories
 from support.fake_stats import fake_stats, said
 from varpd.control.diagnosis import Diagnosis, Report
+from varpd.control.explanation import Explanation
 from varpd.control.messages import (
     CauseInfo,
     ControlError,
@@ -129,6 +130,10 @@ class FakeService:
         self.is_ready = True
         self.counted: dict[str, OverlayStats] = {}
         """What was counted for overlays; a little unless set."""
+        self.explanation: Explanation | None = None
+        """What it explains, if set."""
+        self.explained: list[tuple[str, bool]] = []
+        """What it was asked to explain."""
         self.happens: list[EventInfo] = []
         """What happens, for those who ask."""
         self.created: list[CreateOverlay] = []
@@ -270,6 +275,11 @@ class FakeService:
 
     async def metrics(self) -> Stream:
         return said("text/plain", b"# HELP varpd_overlays Overlays.\n")
+
+    async def explain(self, name: str, address: str, *, ask: bool) -> Explanation:
+        self._overlay(name)
+        self.explained.append((address, ask))
+        return self.explanation or Explanation(name, address, "files", "nothing is known", (), ())
 
     async def events(self, name: str | None) -> Stream:
         if name is not None:

@@ -142,9 +142,14 @@ class VarpdProcess:
         Raises:
             AssertionError: it ended with another status than 0, and `check` is on.
         """
-        return self.namespace.run(
-            str(BIN / "overlayadm"), "--socket", str(self.socket), *arguments, check=check
-        )
+        return self.namespace.run(*self._overlayadm(*arguments), check=check)
+
+    def overlayadm_command(self, *arguments: str) -> list[str]:
+        """Return what runs `overlayadm` against this daemon, for who watches it run."""
+        return self.namespace.command(*self._overlayadm(*arguments))
+
+    def _overlayadm(self, *arguments: str) -> list[str]:
+        return [str(BIN / "overlayadm"), "--socket", str(self.socket), *arguments]
 
     def show(self, *names: str) -> list[dict[str, Any]]:
         """Return what `overlayadm show --json` says."""

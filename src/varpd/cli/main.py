@@ -14,6 +14,7 @@ VERBS: Final = (
     "create",
     "delete",
     "doctor",
+    "explain",
     "modify",
     "monitor",
     "plugins",

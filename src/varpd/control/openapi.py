@@ -19,6 +19,11 @@ Document = dict[str, Any]
 _PARAMETERS: Final = {
     "name": "Name of an overlay",
     "mac": "MAC address, such as 02:00:00:00:00:01",
+    "address": "MAC address, or overlay IP address",
+}
+
+_QUERIES: Final = {
+    "ask": "Whether the plugin is asked: true or false, the default",
 }
 
 
@@ -66,6 +71,8 @@ def _operation(route: Route[Any], schema_of: dict[Any, Document]) -> Document:
     }
     if names := re.findall(r"\{(\w+)\}", route.path):
         operation["parameters"] = [_parameter(name) for name in names]
+    if route.query:
+        operation.setdefault("parameters", []).extend(map(_query, route.query))
     if route.body is not type(None):
         operation["requestBody"] = {"required": True} | _content(schema_of[route.body])
     return operation
@@ -85,6 +92,16 @@ def _answer(status: HTTPStatus, schema: Document | None, media: str = JSON) -> D
 
 def _content(schema: Document, media: str = JSON) -> Document:
     return {"content": {media: {"schema": schema}}}
+
+
+def _query(name: str) -> Document:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": _QUERIES[name],
+        "schema": {"type": "string"},
+    }
 
 
 def _parameter(name: str) -> Document:

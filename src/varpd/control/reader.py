@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from varpd.control.diagnosis import Diagnosis, Report
+from varpd.control.explanation import Explanation
 from varpd.control.messages import (
     API_VERSION,
     DEFAULT_SOCKET,
@@ -77,6 +78,11 @@ class Reader:
     def plugins(self) -> PluginsInfo:
         """Return what overlays can be made of."""
         return decode(self._call("GET", f"/v{API_VERSION}/plugins"), PluginsInfo)
+
+    def explain(self, name: str, address: str, *, ask: bool = False) -> Explanation:
+        """Return why frames to a MAC, or to who has an overlay address, go where they go."""
+        path = f"{overlay_path(name)}/explain/{quoted(address)}{'?ask=true' if ask else ''}"
+        return decode(self._call("GET", path), Explanation)
 
     def events(self, name: str | None = None) -> Iterator[EventInfo]:
         """Return what happens from now on, in one overlay or in all, until the daemon ends.

@@ -7,8 +7,10 @@ from typing import Any, Final, Generic, TypeVar
 
 from varpd.control.access import Right
 from varpd.control.diagnosis import Diagnosis, Report
+from varpd.control.explanation import Explanation
 from varpd.control.messages import (
     API_VERSION,
+    ControlError,
     CreateOverlay,
     ErrorCode,
     EventInfo,
@@ -69,6 +71,9 @@ class Route(Generic[Body]):
 
     status: HTTPStatus = HTTPStatus.OK
 
+    query: tuple[str, ...] = ()
+    """Names that may stand behind the path's ``?``; `call` gets them among what varies."""
+
     media: str = JSON
     """Media type of what is answered; another than JSON where `answer` is a `Stream`."""
 
@@ -120,6 +125,10 @@ async def _plugins(service: Service, _: Mapping[str, str], _body: None) -> Plugi
     return await service.plugins()
 
 
+async def _explain(service: Service, at: Mapping[str, str], _body: None) -> Explanation:
+    return await service.explain(at["name"], at["address"], ask=flag(at, "ask"))
+
+
 async def _events(service: Service, _: Mapping[str, str], _body: None) -> Stream:
     return await service.events(None)
 
@@ -157,8 +166,28 @@ async def _ready(service: Service, _: Mapping[str, str], _body: None) -> HealthI
     return await service.ready()
 
 
-def _read(path: str, summary: str, call: Any, answer: Any, media: str = JSON) -> Route[None]:
-    return Route("GET", path, summary, Right.READ, call, type(None), answer, media=media)
+def flag(at: Mapping[str, str], name: str) -> bool:
+    """Return whether something is asked for behind the path's ``?``.
+
+    Raises:
+        ControlError: it is neither ``true`` nor ``false``.
+    """
+    text = at.get(name, "false")
+    if text not in ("true", "false"):
+        raise ControlError(ErrorCode.BAD_REQUEST, f"{name}={text}: neither true nor false", name)
+    return text == "true"
+
+
+def _read(
+    path: str,
+    summary: str,
+    call: Any,
+    answer: Any,
+    media: str = JSON,
+    query: tuple[str, ...] = (),
+) -> Route[None]:
+    nothing = type(None)
+    return Route("GET", path, summary, Right.READ, call, nothing, answer, query=query, media=media)
 
 
 def _change(
@@ -238,6 +267,13 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
     ),
     _read(f"{_V}/stats", "The same of all overlays", _stats, list[OverlayStats]),
     _read(f"{_V}/plugins", "What overlays can be made of", _plugins, PluginsInfo),
+    _read(
+        f"{_V}/overlays/{{name}}/explain/{{address}}",
+        "Why frames to a MAC, or to who has an overlay address, go where they go",
+        _explain,
+        Explanation,
+        query=("ask",),
+    ),
     _read(
         f"{_V}/events",
         "What happens in all overlays, as it happens",

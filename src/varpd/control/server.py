@@ -125,7 +125,7 @@ class ControlServer:
 
     async def _perform(self, request: web.Request, route: Route[Any], body: Any) -> object:
         try:
-            return await route.call(self._service, request.match_info, body)
+            return await route.call(self._service, _varying(request, route), body)
         except ControlError:
             raise
         except Exception as error:
@@ -206,6 +206,19 @@ class ControlServer:
             await asyncio.sleep(0)
         await response.write(b"]")
         return response
+
+
+def _varying(request: web.Request, route: Route[Any]) -> dict[str, str]:
+    """Return what varies in the path, and what stands behind it.
+
+    Raises:
+        ControlError: something stands there that the route does not know.
+    """
+    unknown = sorted(set(request.query) - set(route.query))
+    if unknown:
+        message = f"{route.path} does not take {unknown[0]!r}"
+        raise ControlError(ErrorCode.BAD_REQUEST, message, unknown[0])
+    return {**request.query, **request.match_info}
 
 
 def _connection(request: web.Request) -> Connection:

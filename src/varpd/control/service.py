@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from varpd.control.diagnosis import Diagnosis, Report
+from varpd.control.explanation import Explanation
 from varpd.control.messages import (
     CreateOverlay,
     HealthInfo,
@@ -57,6 +58,12 @@ class Service(Protocol):
 
     async def plugins(self) -> PluginsInfo:
         """Return what is loaded, what was refused, and the encapsulations."""
+
+    async def explain(self, name: str, address: str, *, ask: bool) -> Explanation:
+        """Say why frames to a MAC, or to who has an overlay address, go where they go.
+
+        With `ask` the plugin is asked who has the address.
+        """
 
     async def events(self, name: str | None) -> Stream:
         """Return what happens from now on, in one overlay or in all, as lines of `EventInfo`."""

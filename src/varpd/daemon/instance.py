@@ -22,12 +22,13 @@ from msgspec import Struct
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.declared import Declared
 from varpd.daemon.degradation import Cause, CauseKind
-from varpd.daemon.guard import STOPPED, Given
+from varpd.daemon.guard import STOPPED
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
 from varpd.daemon.life import Life
 from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import PanicSaid
+from varpd.daemon.operations import Operations
 from varpd.daemon.questions import Questions, failed
 from varpd.daemon.saver import Saver
 from varpd.daemon.shared import SharedObjects
@@ -35,16 +36,9 @@ from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.commands import CancelQuestions
-from varpd.engine.events import (
-    DefaultTargetSet,
-    Event,
-    InstanceStarted,
-    InstanceStopped,
-    Question,
-)
+from varpd.engine.events import DefaultTargetSet, Event, InstanceStarted, InstanceStopped
 from varpd.provider.answers import Target
 from varpd.provider.errors import ProviderError
-from varpd.provider.judge import Operation
 from varpd.provider.plugin import Plugin, State, StopReason
 from varpd.provider.properties import Value
 
@@ -188,12 +182,10 @@ class Instance:
         life = self._life
         return [failed(command, STOPPED)] if life is None else life.exchange.ask(command)
 
-    async def probe(self, operation: Operation, question: Question) -> Given:
-        """Ask the plugin something whose answer changes nothing; never raises."""
-        life = self._life
-        if life is None:
-            return STOPPED
-        return await life.operations.probe(operation, question, self._settings.lookup_timeout)
+    @property
+    def operations(self) -> Operations | None:
+        """The operations of the plugin's object that is at work, if one is."""
+        return None if self._life is None else self._life.operations
 
     def cancel(self, command: CancelQuestions) -> None:
         """Give up questions; `Failed` is their answer, given through `emit` soon."""

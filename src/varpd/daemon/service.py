@@ -22,8 +22,8 @@ from varpd.control.messages import (
 )
 from varpd.daemon import catalogue, entries, views
 from varpd.daemon.config import Config
-from varpd.daemon.diagnosis import Diagnosis
 from varpd.daemon.guest_mtu import guest_mtu
+from varpd.daemon.insight import Insight, Portraits
 from varpd.daemon.journal import Journal
 from varpd.daemon.loader import Registry
 from varpd.daemon.measuring import Measuring
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 VERSION: Final = version("varpd")
 
 
-class Tables(Known, Protocol):
+class Tables(Known, Portraits, Protocol):
     """The tables of the engine."""
 
     def each_entry(self, overlay: str) -> Iterable[entries.Entry]:
@@ -52,7 +52,7 @@ class Tables(Known, Protocol):
         """Return whether an overlay has an entry for a MAC."""
 
 
-class DaemonService(Diagnosis, Measuring, Reporting):
+class DaemonService(Insight, Measuring, Reporting):
     """The daemon as its control socket sees it; a `varpd.control.service.Service`."""
 
     def __init__(
@@ -71,7 +71,7 @@ class DaemonService(Diagnosis, Measuring, Reporting):
         `journal` remembers what happened, `metrics` collects what is counted. Reports tell
         `config`, and the lines of `recent`.
         """
-        Diagnosis.__init__(self, overlays, journal)
+        Insight.__init__(self, overlays, runner, tables, journal)
         Measuring.__init__(self, overlays, metrics)
         Reporting.__init__(
             self, overlays, runner, tables, journal, config or Config(), recent or Recent()

@@ -67,14 +67,15 @@ def test_every_operation_has_an_identifier_of_its_own() -> None:
     assert len(set(identifiers)) == len(identifiers)
 
 
-def test_parameters_are_those_of_the_path() -> None:
+def test_parameters_are_those_of_the_path_and_of_the_query() -> None:
+    queries = {route.path: route.query for route in ROUTES if route.query}
     for path, _, operation in operations():
-        declared = [parameter["name"] for parameter in operation.get("parameters", [])]
-        assert declared == re.findall(r"{(\w+)}", path)
-        for parameter in operation.get("parameters", []):
-            assert parameter["in"] == "path"
-            assert parameter["required"] is True
-            assert parameter["schema"]
+        parameters = operation.get("parameters", [])
+        for place, names in (("path", re.findall(r"{(\w+)}", path)), ("query", queries.get(path))):
+            there = [item for item in parameters if item["in"] == place]
+            assert [item["name"] for item in there] == list(names or ())
+            assert all(item["required"] is (place == "path") for item in there)
+        assert all(item["schema"] and item["description"] for item in parameters)
 
 
 def test_every_reference_leads_somewhere() -> None:

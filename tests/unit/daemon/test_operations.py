@@ -270,7 +270,8 @@ class Asked(GoodProbe):
                 return never()
             case 6:
                 return PROXY_ARP
-        raise Unsupported("not that one")
+            case _:
+                raise Unsupported("not that one")
 
 
 @pytest.mark.parametrize(
