@@ -105,13 +105,15 @@ class Insight:
             raise ControlError(ErrorCode.BUSY, f"overlay {overlay.name} is being made or removed")
         now = asyncio.get_running_loop().time()
         portrait = portray(kept, mac, now)
-        events = self._events(overlay.name, mac, addresses)
+        events = self._remembered(overlay.name, mac, addresses)
         return explanation.explain(Seen(mac, overlay.plan.plugin.name, portrait, rows, events))
 
     async def _explain_point(self, overlay: Overlay) -> MacExplanation:
         rows = await self._rows(overlay, ZERO)
         target, search = overlay.instance.default_target, overlay.plan.plugin.name
-        return explanation.explain_point(search, target, rows, self._events(overlay.name, ZERO, ()))
+        return explanation.explain_point(
+            search, target, rows, self._remembered(overlay.name, ZERO, ())
+        )
 
     async def _rows(self, overlay: Overlay, mac: MacAddress) -> MacRows:
         datapath = self._runner.datapath
@@ -123,7 +125,7 @@ class Insight:
         except DatapathError as exc:
             raise refusal(exc, overlay.plan.encapsulation) from exc
 
-    def _events(
+    def _remembered(
         self, name: str, mac: MacAddress, addresses: tuple[IpAddress, ...]
     ) -> tuple[EventInfo, ...]:
         found = happenings.of_mac(self._journal.story(name), mac, addresses)
