@@ -38,8 +38,15 @@ _PMTUDISC_DONT: Final = 0
 _NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 """The frame is dropped, as a device with a full queue drops it."""
 
+RUNS_SINGLY: Final = 1_000
+"""Runs sent frame by frame after the kernel refused one, before another is tried.
+
+A device that cannot do checksums refuses all (EIO), and then trying costs a call in a thousand; one
+whose MTU has just become smaller than what is cached refuses a few (EINVAL).
+"""
+
 _NO_SEGMENTATION: Final = frozenset({errno.EIO, errno.EINVAL})
-"""The device on the way cannot do checksums, or the kernel no segmentation."""
+"""The device on the way cannot do checksums, or its MTU is smaller than a frame of the run."""
 
 _TOLD_BY_ICMP: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 """May be about an earlier datagram; the one at hand was then not sent."""
@@ -77,8 +84,8 @@ class Sender:
         """Frames delivered to the local guests."""
         self.not_injected = 0
         """Frames that should have been."""
-        self.segmenting = True
-        """Whether runs go out as one call; False for good once the kernel refused."""
+        self.singly = 0
+        """Runs still to be sent frame by frame, since the kernel refused one."""
         self._path_mtu = path_mtu
         self._header = encapsulation.pack_header(vnetid)
         self._up = (str(listen_ip), listen_port)
@@ -97,7 +104,7 @@ class Sender:
         if max(map(len, packets)) > limit:
             for packet in packets:
                 self._send_or_answer(packet, limit, address)
-        elif self.segmenting and len(packets) > 1:
+        elif len(packets) > 1:
             self._send_runs(packets, address)
         else:
             for packet in packets:
@@ -137,7 +144,10 @@ class Sender:
             end = run_end(packets, start)
             run = packets[start:end]
             start = end
-            if len(run) == 1 or not self.segmenting:
+            if len(run) == 1:
+                self._send(run[0], address)
+            elif self.singly:
+                self.singly -= 1
                 for packet in run:
                     self._send(packet, address)
             else:
@@ -152,7 +162,7 @@ class Sender:
                 self.dropped += len(run)
                 return
             if error.errno in _NO_SEGMENTATION:
-                self.segmenting = False
+                self.singly = RUNS_SINGLY
             # Whatever it is, each frame gets its own chance, and its own count.
             for packet in run:
                 self._send(packet, address)

@@ -14,7 +14,7 @@ from scapy.layers.inet import ICMP
 from support.scapy_oracle import IP, Ether, Raw
 from varpd.datapath.encapsulation import VXLAN
 from varpd.datapath.linux import send
-from varpd.datapath.linux.send import Sender
+from varpd.datapath.linux.send import RUNS_SINGLY, Sender
 from varpd.provider.answers import Target
 
 VNETID = 7
@@ -59,11 +59,16 @@ class RefusingSocket:
     def __init__(self, *errors: int) -> None:
         self.errors = list(errors)
         self.took: list[bytes] = []
+        self.runs = 0
 
     def sendto(self, packet: bytes, address: Any) -> int:
-        return self.sendmsg([packet], (), 0, address)
+        return self._take([packet])
 
     def sendmsg(self, packets: Sequence[bytes], ancillary: Any, flags: int, address: Any) -> int:
+        self.runs += 1
+        return self._take(packets)
+
+    def _take(self, packets: Sequence[bytes]) -> int:
         if self.errors:
             raise OSError(self.errors.pop(0), "refused")
         self.took += packets
@@ -97,7 +102,7 @@ def test_frames_of_one_size_arrive_each_by_itself(sender: Sender, vtep: Vtep) ->
     sender.resend(vtep.target, packets)
 
     assert vtep.receive(151) == packets
-    assert sender.segmenting
+    assert sender.singly == 0
 
 
 def test_a_frame_comes_from_the_listen_address(sender: Sender, vtep: Vtep) -> None:
@@ -118,9 +123,7 @@ def test_nothing_to_send_is_no_error(sender: Sender, vtep: Vtep) -> None:
     assert sender.sent == 0
 
 
-def test_a_kernel_without_segmentation_gets_the_frames_singly_for_good(
-    sender: Sender, vtep: Vtep
-) -> None:
+def test_a_kernel_without_segmentation_gets_the_frames_singly(sender: Sender, vtep: Vtep) -> None:
     # A socket that sends no checksums cannot segment (udp_send_skb in udp.c): EINVAL.
     sender.socket.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
     if vtep.ip.version == 6:
@@ -130,20 +133,25 @@ def test_a_kernel_without_segmentation_gets_the_frames_singly_for_good(
     sender.resend(vtep.target, packets)
 
     assert vtep.receive(5) == packets
-    assert not sender.segmenting
+    assert sender.singly == RUNS_SINGLY
     assert sender.sent == 5
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL])
-def test_a_refused_run_is_sent_singly_and_no_run_is_tried_again(
+def test_a_refused_run_is_sent_singly_and_so_are_many_before_one_is_tried_again(
     sender: Sender, vtep: Vtep, number: int
 ) -> None:
     fake = refuse(sender, number)
     packets = [packet(1), packet(2)]
     sender.resend(vtep.target, packets)
-
     assert fake.took == packets
-    assert not sender.segmenting
+
+    for left in range(RUNS_SINGLY, 0, -1):
+        assert sender.singly == left
+        sender.resend(vtep.target, packets)
+    assert fake.runs == 1
+    sender.resend(vtep.target, packets)
+    assert fake.runs == 2
 
 
 def test_a_run_too_big_for_the_path_is_sent_singly_this_once(sender: Sender, vtep: Vtep) -> None:
@@ -151,7 +159,7 @@ def test_a_run_too_big_for_the_path_is_sent_singly_this_once(sender: Sender, vte
     sender.resend(vtep.target, [packet(1), packet(2)])
 
     assert len(fake.took) == 2
-    assert sender.segmenting
+    assert sender.singly == 0
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOBUFS])
