@@ -4,6 +4,7 @@ Every failure is a `ControlError` with a sentence for the operator, also where n
 """
 
 import http.client
+import select
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -88,6 +89,7 @@ class Transport:
     ) -> http.client.HTTPResponse:
         content = None if body is None else _encode(body)
         headers = {"Content-Type": "application/json"} if content else {}
+        self._connection.leave_if_ended()
         self._connection.request(method, path, content, headers)
         return self._connection.getresponse()
 
@@ -129,6 +131,12 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._unix_timeout)
         self.sock.connect(self._unix_path)
+
+    def leave_if_ended(self) -> None:
+        """Have the next request connect anew where the daemon has ended an idle connection."""
+        # Between two calls there is nothing to read but the end.
+        if self.sock is not None and select.select((self.sock,), (), (), 0)[0]:
+            self.close()
 
     def wait_for_ever(self) -> None:
         """Give up no more when nothing comes."""

@@ -1,6 +1,7 @@
 """The client of the control socket."""
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 
 from support.control_daemon import FakeDaemon, running
 from support.fake_service import VERSION
+from support.waiting import wait_for
 from varpd.control.client import Client
+from varpd.control.connection import Limits
 from varpd.control.messages import (
     MAX_REQUEST,
     ControlError,
@@ -67,6 +70,17 @@ def test_entries_are_set_deleted_and_flushed(client: Client, daemon: FakeDaemon)
     ]
     client.delete_entry("web0", "02:00:00:00:00:02")
     assert client.targets("web0") == []
+
+
+def test_an_idle_connection_that_the_daemon_has_ended_is_made_anew(tmp_path: Path) -> None:
+    with running(tmp_path, limits=Limits(idle=0.05)) as daemon:
+        daemon.service.add("web0")
+        with Client(str(daemon.socket)) as client:
+            client.overlays()
+            connection = client._transport._connection.sock
+            wait_for("the end", lambda: select.select((connection,), (), (), 0)[0])
+            client.set_entry("web0", MAC, "drop")
+            assert [target.mac for target in client.targets("web0")] == [MAC]
 
 
 def test_plugins_and_health_are_told(client: Client, daemon: FakeDaemon) -> None:
