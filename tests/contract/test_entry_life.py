@@ -23,6 +23,7 @@ from support.script import HERE, OVERLAY, UNLIMITED, mac, packet, settings, targ
 from varpd.engine.commands import (
     AskUsage,
     CancelQuestions,
+    Command,
     Install,
     InstallReplicas,
     RemoveRows,
@@ -41,9 +42,11 @@ from varpd.engine.events import (
     InstanceStarted,
     InstanceStopped,
     Invalidated,
+    LinksReady,
     LocalAddressesChanged,
     LookupsAnswered,
     OverlayAdded,
+    RowsAdopted,
     TableFlushed,
     TargetSet,
     UsageReported,
@@ -93,6 +96,12 @@ class Model:
     rows: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
     newest: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
     """The last word about a MAC: its targets, none for a word that leaves it without one."""
+
+    untouched: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
+    """Rows that were found, and that nobody has written since."""
+
+    denied: set[bytes] | None = field(default_factory=set)
+    """MACs of which was said before the links were there that what is known no longer holds."""
 
     pinned: dict[bytes, Target | None] = field(default_factory=dict)
     """The administrator's words."""
@@ -161,7 +170,7 @@ class EntryLife(RuleBasedStateMachine):
     @rule(data=st.data(), hosts=st.lists(HOSTS, unique=True, max_size=3))
     def the_plugin_replicates(self, data: st.DataObject, hosts: list[int]) -> None:
         asked = self.pick(data)
-        if asked.query.cause is not REFRESH:
+        if asked.query.cause is not REFRESH or asked.query.key[0] & 1:
             answer = Replicate.to(*map(target, hosts))
             self.tell(LookupsAnswered(OVERLAY, [asked.query], [answer]))
 
@@ -187,6 +196,8 @@ class EntryLife(RuleBasedStateMachine):
     def the_plugin_invalidates(self, dst: bytes) -> None:
         self.supersede(dst)
         self.model.newest[dst] = ()
+        if dst not in self.model.pinned:
+            self.deny(dst)
         self.tell(Invalidated(OVERLAY, dst))
 
     @rule()
@@ -208,7 +219,52 @@ class EntryLife(RuleBasedStateMachine):
         self.supersede(dst, by_administrator=True)
         self.model.pinned.pop(dst, None)
         self.model.newest[dst] = ()
+        self.deny(dst)
         self.tell(EntryDeleted(OVERLAY, dst))
+
+    @rule(
+        found=st.dictionaries(MACS, st.lists(HOSTS, unique=True, min_size=1, max_size=3)),
+        whole=st.booleans(),
+        lost=st.booleans(),
+    )
+    def rows_are_found(self, found: dict[bytes, list[int]], whole: bool, lost: bool) -> None:
+        """The links are taken over; rows may be torn, and not say any more where they lead."""
+        rows = {
+            dst: tuple(map(target, hosts if dst[0] & 1 else hosts[:1]))
+            for dst, hosts in found.items()
+        }
+        before = {view.mac: view for view in self.engine.entries(OVERLAY)}
+        adopted = []
+        for dst, targets in rows.items():
+            self.model.rows[dst] = targets
+            view = before.get(dst)
+            if dst in self.model.pinned or (view is not None and view.state != "pending"):
+                continue
+            if dst in (self.model.denied or ()) or dst == ALL_NODES or (lost and not whole):
+                continue
+            if self.model.remote(targets):
+                adopted.append(dst)
+        if whole:
+            self.model.untouched |= rows
+            event = RowsAdopted(OVERLAY, list(rows.items()), [])
+        else:
+            for dst in rows:
+                self.model.untouched.pop(dst, None)
+            torn = {dst: () if lost else targets for dst, targets in rows.items()}
+            event = RowsAdopted(OVERLAY, [], list(torn.items()))
+        self.tell(event)
+        views = {view.mac: view for view in self.engine.entries(OVERLAY)}
+        for dst in adopted:
+            taken = dst in views and views[dst].origin == "adopted"
+            assert taken or self.limits is NARROW
+            if taken:
+                self.supersede(dst)
+                self.model.newest[dst] = rows[dst]
+
+    @rule()
+    def the_links_are_ready(self) -> None:
+        self.model.denied = None
+        self.tell(LinksReady(OVERLAY))
 
     @rule(hosts=st.sets(HOSTS))
     def local_addresses_change(self, hosts: set[int]) -> None:
@@ -305,6 +361,12 @@ class EntryLife(RuleBasedStateMachine):
         self.model.lookups[asked.query.key].remove(asked)
         return not asked.superseded and asked.query.key not in self.model.pinned
 
+    def deny(self, dst: bytes) -> None:
+        """Something that was known of a MAC no longer holds: neither does a row found later."""
+        denied = self.model.denied
+        if denied is not None and len(denied) < self.limits.targets:
+            denied.add(dst)
+
     def supersede(self, dst: bytes, *, by_administrator: bool = False) -> None:
         if dst in self.model.pinned and not by_administrator:
             return
@@ -358,6 +420,7 @@ class EntryLife(RuleBasedStateMachine):
         taken = sum(max(1, len(view.targets)) for view in self.engine.entries(OVERLAY))
         assert taken <= self.limits.targets + len(self.model.pinned)
         for command in commands:
+            self.check_writes(event, command)
             match command:
                 case StartLookups():
                     for query in command.queries:
@@ -391,6 +454,23 @@ class EntryLife(RuleBasedStateMachine):
                         self.later.append(LookupsAnswered(OVERLAY, [question], list(answers)))
                 case _:
                     pass
+
+    def check_writes(self, event: Event, command: Command) -> None:
+        """No row is written that was found as it is to be, but when frames show that it is not."""
+        rows: dict[bytes, tuple[Target, ...]] = {}
+        match command:
+            case Install():
+                rows = dict.fromkeys(command.macs, (command.target,))
+            case InstallReplicas():
+                rows = {command.mac: command.targets}
+            case RemoveRows():
+                rows = dict.fromkeys(command.macs, ())
+            case _:
+                pass
+        for dst, targets in rows.items():
+            found = self.model.untouched.pop(dst, None)
+            if found is not None and isinstance(event, LookupsAnswered | TargetSet | RowsAdopted):
+                assert set(found) != set(targets)
 
     def sent(self, command: Install | Resend) -> None:
         self.model.sent += [(frame, command.target) for frame in command.packets]

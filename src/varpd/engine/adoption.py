@@ -63,11 +63,12 @@ class Adoption:
                 if not (may_be and self._is_of_use(mac, targets)):
                     strays.append(mac)
                     continue
-                room -= weight(targets)
-                if room < 0:
+                more = weight(targets) - (entry is not None)
+                if more > room:
                     overlay.counters["ignored.table-full"] += 1
                     strays.append(mac)
                     continue
+                room -= more
                 found.setdefault(targets, []).append(mac)
                 if not is_whole or overlay.here.others(targets) != targets:
                     mended.append(mac)
