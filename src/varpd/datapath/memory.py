@@ -279,10 +279,8 @@ def _receive(bridges: Mapping[str, MemoryBridge], packet: bytes) -> None:
 
 def _fits(found: Link, wanted: Link) -> bool:
     """Return whether an overlay's links can be taken over as they are."""
-    return (
-        structs.replace(found, number=wanted.number, mtu=wanted.mtu, default=wanted.default)
-        == wanted
-    )
+    may_differ = {name: getattr(wanted, name) for name in ("number", "mtu", "default", "repair")}
+    return structs.replace(found, **may_differ) == wanted
 
 
 def _take_over(bridge: MemoryBridge, link: Link) -> None:

@@ -312,6 +312,17 @@ async def test_while_an_overlay_is_held_its_commands_wait_and_others_do_not(whee
     assert wheel.datapath.batches[2:] == [[blue, red]]
 
 
+async def test_rows_that_are_found_there_are_not_written_again(wheel: Wheel) -> None:
+    one, two = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
+    wheel.engine.replies[events.TargetSet] = [commands.Install("blue", TARGET, [one, two], [])]
+    wheel.runner.hold("blue")
+    wheel.runner.feed(events.TargetSet("blue", one, TARGET))
+    wheel.runner.feed(events.RowsAdopted("red", [(two, (TARGET,))], []))
+    wheel.runner.feed(events.RowsAdopted("blue", [(one, (TARGET,))], []))
+    wheel.runner.release("blue")
+    assert wheel.datapath.batches == [[commands.Install("blue", TARGET, [two], [])]]
+
+
 async def test_what_was_held_for_an_overlay_that_is_given_up_is_thrown_away(wheel: Wheel) -> None:
     wheel.engine.replies[events.FramesPunted] = [resend(b"1")]
     wheel.runner.hold("blue")

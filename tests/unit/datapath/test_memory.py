@@ -12,6 +12,7 @@ from varpd.engine.events import (
     Event,
     FramesPunted,
     LocalAddressesChanged,
+    RowsAdopted,
     RowsRefused,
     UsageReported,
 )
@@ -97,6 +98,26 @@ async def test_events_come_from_the_event_loop_and_not_from_inside_apply() -> No
 
     await host.datapath.settle()
     assert host.events == [RowsRefused("blue", [A], "no room")]
+
+
+async def test_a_datapath_finds_what_another_left() -> None:
+    underlay = MemoryUnderlay()
+    left, right = await started(underlay, LEFT), await started(underlay, RIGHT)
+    guest = left.datapath.attach("blue", "guest")
+    left.datapath.apply([Install("blue", right.target, [B], [])])
+    left.events.clear()
+    told: list[Event] = []
+    new = MemoryDatapath(told.append, underlay, [LEFT], left_by=left.datapath)
+    await new.start()
+    await new.open(link(LEFT))
+    await new.settle()
+
+    assert told[1:] == [RowsAdopted("blue", [(B, (right.target,))], [])]
+    guest.send(frame(A, B))
+    left.datapath.apply([Install("blue", right.target, [A], [])])
+    await new.settle()
+    assert [type(event) for event in told[2:]] == [FramesPunted]
+    assert left.events == [], "whoever was killed is told nothing"
 
 
 async def test_usage_is_reported() -> None:

@@ -47,8 +47,8 @@ class Court:
         self.judge = Judge(plugin, VXLAN, family, self.named.append, self.counts)
 
     def lookup(self, value: object, question: Query = FRAME_TO_WEB) -> object:
-        refresh = question.cause is REFRESH
-        return self.judge.answer(Operation.LOOKUP, value, refresh=refresh)
+        refresh, group = question.cause is REFRESH, question.dst.is_group
+        return self.judge.answer(Operation.LOOKUP, value, refresh=refresh, group=group)
 
 
 def test_equal_targets_become_one_object() -> None:
@@ -114,6 +114,13 @@ def test_only_a_target_or_drop_answers_a_refresh(answer: object) -> None:
         Court().lookup(answer, refresh)
     assert Court().lookup(ONE, refresh) == ONE
     assert Court().lookup(DROP, refresh) is DROP
+
+
+def test_a_refresh_of_a_group_is_answered_by_its_targets() -> None:
+    refresh = query(MacAddress.parse("01:00:5e:00:00:05"), REFRESH)
+    assert Court().lookup(Replicate.to(ONE), refresh) == Replicate.to(ONE)
+    with pytest.raises(AnswerFault, match="REFRESH"):
+        Court().lookup(PROXY_ARP, refresh)
 
 
 def test_a_target_of_the_other_family_is_dropped_counted_and_named_once() -> None:
