@@ -43,6 +43,7 @@ def test_the_documented_rules_are_enough(family: Literal[4, 6]) -> None:
 
         for whom in (db.ipv4, db.ipv6):
             assert web.ping(whom, 5).lost == 0
+        assert "ok       firewall: " in a.overlayadm("doctor").stdout
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4-underlay", "ipv6-underlay"])

@@ -258,3 +258,6 @@ def test_a_built_in_plugin_that_panics_is_restored_as_it_was(
     assert run.lost == 0
     assert near.ping(far.ipv6, 5).lost == 0
     assert a.varpd.log().count("panic") > 0
+    panic = client.report().panics[-1]
+    assert (panic.overlay, panic.message) == ("blue", "sabotaged")
+    assert "panic" in panic.stack

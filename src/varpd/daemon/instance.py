@@ -30,6 +30,7 @@ from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import PanicSaid
 from varpd.daemon.operations import Operations
 from varpd.daemon.questions import Questions, failed
+from varpd.daemon.recent import PANIC
 from varpd.daemon.saver import Saver
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
@@ -348,7 +349,7 @@ class Instance:
         life.gave_up = True
         self._counts["panics"] += 1
         self._health.log.error(
-            "panic", message=panic.message, stack=panic.stack, before=list(self._health.recent)
+            PANIC, message=panic.message, stack=panic.stack, before=list(self._health.recent)
         )
         if self._life is not life:
             # It is not at work yet, or no longer: who waits for it hears of it.

@@ -76,9 +76,11 @@ def listen_ports(facts: Facts) -> list[Finding]:
 
 def _listen_port(rules: Ruleset, address: str, port: int) -> list[Finding]:
     packet = Packet(_family(address), port)
+    inward = Packet(packet.family, port, "lo")
     hooks = ("prerouting", "input")
     dropping = [rule for hook in hooks for rule in rules.dropping_rules(hook, packet)]
     closed = [chain for hook in hooks for chain in rules.closed_chains(hook, packet)]
+    shut = [chain for hook in hooks for chain in rules.closed_chains(hook, inward)]
     if dropping:
         return [
             problem(
@@ -97,6 +99,17 @@ def _listen_port(rules: Ruleset, address: str, port: int) -> list[Finding]:
                 f"{port}: wrapped frames of other hosts may be lost",
                 f"nft insert rule {chain.family} {chain.table} {chain.name} udp dport {port} "
                 "accept",
+            )
+        ]
+    if shut:
+        chain = shut[0]
+        return [
+            warning(
+                "firewall",
+                f"{chain} has the policy drop, and none of its rules seems to let in UDP to port "
+                f"{port} on lo: what varpd hands to guests, such as ARP replies, may be lost",
+                f"nft insert rule {chain.family} {chain.table} {chain.name} iif lo udp dport "
+                f"{port} accept",
             )
         ]
     return []

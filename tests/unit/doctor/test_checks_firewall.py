@@ -81,6 +81,15 @@ def test_a_policy_that_drops_is_a_warning_unless_a_rule_lets_the_port_in() -> No
     assert found.severity is Severity.OK
 
 
+def test_a_policy_that_drops_what_goes_to_guests_by_lo_is_a_warning() -> None:
+    eth0: dict[str, object] = {
+        "match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}
+    }
+    (found,) = checks_firewall.listen_ports(behind(rule(eth0, ACCEPT)))
+    assert found.severity is Severity.WARNING
+    assert found.cure == "nft insert rule inet filter input iif lo udp dport 4789 accept"
+
+
 def test_without_overlays_there_is_no_port_to_look_for() -> None:
     facts = stories.facts(ruleset=Ruleset((INPUT,)), diagnosis=stories.diagnosis())
     assert checks_firewall.listen_ports(facts) == []

@@ -8,7 +8,6 @@ import errno
 import os
 import socket
 import time
-from contextlib import suppress
 from typing import Final
 
 from varpd.datapath.base import Link
@@ -90,28 +89,37 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list
 async def try_punt_path(punt: PuntSocket, address: IpAddress, link: Link) -> str | None:
     """Try the same while the event loop reads `punt`; return why it is closed, or None.
 
-    What is on its way when this gives up, or a copy, reaches the engine as a frame that nobody
-    answers.
+    What comes only after this has given up reaches the engine, as a frame that nobody answers.
     """
     datagram = _datagram(link)
     family = socket.AF_INET if link.listen_ip.version == 4 else socket.AF_INET6
-    arrived = asyncio.Event()
-    why = ""
+    arrived = asyncio.Semaphore(0)
+    sent, why = 0, ""
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.setblocking(False)
-        with punt.expecting(datagram, arrived.set):
+        with punt.expecting(datagram, arrived.release):
             for _ in range(round(PATIENCE / INTERVAL)):
                 try:
                     if sender.getsockname()[1] == 0:
                         sender.bind((str(link.listen_ip), 0))
                     sender.sendto(datagram, (str(address), names.PUNT_PORT))
+                    sent += 1
                 except OSError as error:
                     why = error.strerror or str(error)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(INTERVAL):
-                        await arrived.wait()
-                        return None
+                if await _within_interval(arrived):
+                    # Those sent before are on their way, too.
+                    while sent > 1 and await _within_interval(arrived):
+                        sent -= 1
+                    return None
     return refusals.punt_path_closed(link, address, why).message
+
+
+async def _within_interval(arrived: asyncio.Semaphore) -> bool:
+    try:
+        async with asyncio.timeout(INTERVAL):
+            return await arrived.acquire()
+    except TimeoutError:
+        return False
 
 
 def _datagram(link: Link) -> bytes:

@@ -189,7 +189,7 @@ class PuntSocket:
 
     @contextmanager
     def expecting(self, datagram: bytes, seen: Callable[[], None]) -> Iterator[None]:
-        """Call `seen` when `datagram` comes, which is delivered to nobody.
+        """Call `seen` each time that `datagram` comes, which is delivered to nobody.
 
         Reading goes on as before; once at a time.
         """
@@ -197,7 +197,7 @@ class PuntSocket:
 
         def look(packets: list[bytes], arrived: float) -> None:
             others = [packet for packet in packets if packet != datagram]
-            if len(others) != len(packets):
+            for _ in range(len(packets) - len(others)):
                 seen()
             if others:
                 deliver(others, arrived)

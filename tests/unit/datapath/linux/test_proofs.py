@@ -143,6 +143,27 @@ async def test_the_way_can_be_tried_while_frames_are_read(monkeypatch: pytest.Mo
     assert turns == []
 
 
+async def test_what_was_sent_again_reaches_nobody_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "INTERVAL", 0.05)
+    turns: list[list[bytes]] = []
+    punt = open_punt(turns.append)
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(names, "PUNT_PORT", punt.socket.getsockname()[1])
+
+    def read_one() -> None:
+        punt.read_turn(1)
+
+    # Several are on their way before one is read.
+    loop.call_later(0.12, loop.add_reader, punt.fileno(), read_one)
+    try:
+        assert await proofs.try_punt_path(punt, LOOPBACK, LINK) is None
+    finally:
+        loop.remove_reader(punt.fileno())
+        punt.read_turn()
+        punt.close()
+    assert turns == []
+
+
 async def test_a_way_that_is_closed_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

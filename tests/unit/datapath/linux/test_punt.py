@@ -286,11 +286,11 @@ def test_what_is_expected_is_seen_and_delivered_to_nobody(bench: Bench) -> None:
     seen: list[str] = []
     probe = packet(7)
     with bench.punt.expecting(probe, lambda: seen.append("it")):
-        bench.send(packet(1), probe, packet(2))
+        bench.send(packet(1), probe, packet(2), probe)
         bench.punt.read_turn()
         bench.send(probe)
         bench.punt.read_turn()
-    assert seen == ["it", "it"]
+    assert seen == ["it"] * 3
     assert bench.turns == [[packet(1), packet(2)]]
     bench.send(probe)
     bench.punt.read_turn()
