@@ -121,11 +121,11 @@ class Reporting(ABC):
             instance=overlay.instance.counters,
             targets=tuple(targets[:TARGETS_MAX]),
             targets_total=len(targets),
-            events=self._events(name),
+            events=self._last_events(name),
             rows=rows,
         )
 
-    def _events(self, name: str) -> tuple[EventInfo, ...]:
+    def _last_events(self, name: str) -> tuple[EventInfo, ...]:
         epoch = time.time() - asyncio.get_running_loop().time()
         last = [*islice(self._story(name), EVENTS_MAX)]
         told = [info for record in reversed(last) for info in happenings.infos(name, record, epoch)]
