@@ -10,6 +10,7 @@ import msgspec
 
 from support import stories
 from support.fake_stats import fake_stats, said
+from varpd.control.captures import PCAPNG, Capture
 from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.explanation import Explanation
 from varpd.control.messages import (
@@ -128,6 +129,10 @@ class FakeService:
         self.failure: BaseException | None = None
         """What every call raises, if set."""
         self.is_ready = True
+        self.captured: list[Capture] = []
+        """Captures that were asked for."""
+        self.frames: list[bytes] = []
+        """Pieces that every capture has."""
         self.counted: dict[str, OverlayStats] = {}
         """What was counted for overlays; a little unless set."""
         self.explanation: Explanation | None = None
@@ -272,6 +277,11 @@ class FakeService:
             self.counted.get(name) or fake_stats(self._overlay(name).request.name)
             for name in names or sorted(self.table)
         ]
+
+    async def capture(self, name: str, wanted: Capture) -> Stream:
+        self._overlay(name)
+        self.captured.append(wanted)
+        return said(PCAPNG, *self.frames)
 
     async def metrics(self) -> Stream:
         return said("text/plain", b"# HELP varpd_overlays Overlays.\n")

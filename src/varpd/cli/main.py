@@ -11,6 +11,7 @@ from varpd.cli.exits import Exit, Refused
 from varpd.control.messages import DEFAULT_SOCKET, ControlError
 
 VERBS: Final = (
+    "capture",
     "create",
     "delete",
     "doctor",
@@ -20,6 +21,7 @@ VERBS: Final = (
     "plugins",
     "report",
     "show",
+    "stats",
 )
 """Each is a module of this package with a ``command``."""
 

@@ -1,7 +1,8 @@
 """The client of the control socket: plain blocking calls, for commands that live for an instant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from varpd.control.captures import Capture
 from varpd.control.messages import CreateOverlay, OverlayInfo, SetEntry, SetProperties
 from varpd.control.reader import OVERLAYS, Reader, decode, overlay_path, quoted
 
@@ -29,6 +30,13 @@ class Client(Reader):
     def delete_entry(self, name: str, mac: str) -> None:
         """Forget a MAC."""
         self._call("DELETE", f"{overlay_path(name)}/entries/{quoted(mac)}")
+
+    def capture(self, name: str, wanted: Capture) -> Iterator[bytes]:
+        """Return frames of an overlay from now on, as pcapng; no other call may be made meanwhile.
+
+        It has begun when this returns.
+        """
+        return self._transport.stream("POST", f"{overlay_path(name)}/capture", wanted)
 
     def flush(self, name: str) -> None:
         """Forget all that the plugin said."""

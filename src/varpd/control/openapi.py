@@ -39,7 +39,7 @@ def document() -> Document:
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
     paths[PATH] = {"get": _own_operation()}
-    return {
+    made: Document = {
         "openapi": "3.1.0",
         "info": {
             "title": "varpd",
@@ -51,6 +51,9 @@ def document() -> Document:
         "paths": paths,
         "components": {"schemas": components},
     }
+    # Defaults that are tuples become lists, as JSON has them.
+    plain: Document = msgspec.json.decode(msgspec.json.encode(made))
+    return plain
 
 
 def _types(route: Route[Any]) -> list[Any]:

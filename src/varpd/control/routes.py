@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 from varpd.control.access import Right
+from varpd.control.captures import PCAPNG, Capture
 from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.explanation import Explanation
 from varpd.control.messages import (
@@ -154,6 +155,10 @@ async def _overlay_stats(service: Service, at: Mapping[str, str], _body: None) -
     return stats
 
 
+async def _capture(service: Service, at: Mapping[str, str], body: Capture) -> Stream:
+    return await service.capture(at["name"], body)
+
+
 async def _metrics(service: Service, _: Mapping[str, str], _body: None) -> Stream:
     return await service.metrics()
 
@@ -264,6 +269,16 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         "Counters, latencies and sizes of an overlay",
         _overlay_stats,
         OverlayStats,
+    ),
+    Route(
+        "POST",
+        f"{_V}/overlays/{{name}}/capture",
+        "Frames of an overlay from now on",
+        Right.CHANGE,
+        _capture,
+        Capture,
+        Stream,
+        media=PCAPNG,
     ),
     _read(f"{_V}/stats", "The same of all overlays", _stats, list[OverlayStats]),
     _read(f"{_V}/plugins", "What overlays can be made of", _plugins, PluginsInfo),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from varpd.control.captures import Capture
 from varpd.control.diagnosis import Diagnosis, Report
 from varpd.control.explanation import Explanation
 from varpd.control.messages import (
@@ -52,6 +53,9 @@ class Service(Protocol):
 
     async def stats(self, names: Sequence[str]) -> list[OverlayStats]:
         """Return what was counted for the named overlays, or all in the order of their names."""
+
+    async def capture(self, name: str, wanted: Capture) -> Stream:
+        """Return frames of an overlay from now on, as pcapng."""
 
     async def metrics(self) -> Stream:
         """Return the metrics of the daemon, as Prometheus reads them."""

@@ -72,7 +72,7 @@ class DaemonService(Insight, Measuring, Reporting):
         `config`, and the lines of `recent`.
         """
         Insight.__init__(self, overlays, runner, tables, journal)
-        Measuring.__init__(self, overlays, metrics)
+        Measuring.__init__(self, overlays, runner, metrics)
         Reporting.__init__(
             self, overlays, runner, tables, journal, config or Config(), recent or Recent()
         )

@@ -27,6 +27,7 @@ def test_the_routes_are_those_that_are_documented() -> None:
         "GET /v1/overlays/{name}/explain/{address}",
         "GET /v1/events",
         "GET /v1/overlays/{name}/events",
+        "POST /v1/overlays/{name}/capture",
         "GET /v1/overlays/{name}/stats",
         "GET /v1/stats",
         "GET /metrics",
