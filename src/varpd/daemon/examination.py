@@ -20,6 +20,7 @@ from varpd.control.messages import HealthInfo, OverlayInfo, PluginsInfo
 from varpd.daemon.guest_mtu import SLICE
 from varpd.daemon.overlay import Overlay
 from varpd.datapath.base import Datapath, DatapathError, Link
+from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.provider.answers import Target
 
 AT_ONCE: Final = 64
@@ -45,7 +46,7 @@ class Process(Struct, frozen=True):
 
 async def examine(
     health: HealthInfo,
-    overlays: Iterable[tuple[Overlay, OverlayInfo]],
+    overlays: Iterable[tuple[Overlay | None, OverlayInfo]],
     plugins: PluginsInfo,
     datapath: Datapath,
     remotes: Remotes,
@@ -54,7 +55,7 @@ async def examine(
 
     Args:
         health: whether the daemon is ready.
-        overlays: each with what is shown of it.
+        overlays: each with what is shown of it; None: it is defined, but not at work.
         plugins: what was loaded and refused.
         datapath: what carries frames.
         remotes: what is known of destinations.
@@ -62,7 +63,9 @@ async def examine(
     process = await asyncio.to_thread(look_at_process)
     few = asyncio.Semaphore(AT_ONCE)
 
-    async def one(overlay: Overlay, info: OverlayInfo) -> OverlayDiagnosis:
+    async def one(overlay: Overlay | None, info: OverlayInfo) -> OverlayDiagnosis:
+        if overlay is None:
+            return not_at_work(info)
         async with few:
             return await _overlay(overlay, info, datapath, remotes)
 
@@ -94,6 +97,29 @@ def look_at_process() -> Process:
     except OSError:
         namespace = None
     return Process(namespace, capabilities)
+
+
+def not_at_work(info: OverlayInfo) -> OverlayDiagnosis:
+    """Return what there is to say of an overlay that is defined, but not at work.
+
+    It may have links of an earlier life, which nobody looks at.
+    """
+    address = info.properties.get(f"{info.encap}/listen_ip")
+    port = info.properties.get(f"{info.encap}/listen_port")
+    family = 4 if address is None else ip_address(str(address)).version
+    encapsulation = ENCAPSULATIONS.get(info.encap)
+    return OverlayDiagnosis(
+        overlay=info,
+        listen_ip=None if address is None else str(address),
+        listen_port=port if isinstance(port, int) else None,
+        overhead=0 if encapsulation is None else encapsulation.overhead(family),
+        bridge=None,
+        device=None,
+        mtu=None,
+        paths=(),
+        paths_total=0,
+        punt=None,
+    )
 
 
 async def _overlay(

@@ -7,9 +7,10 @@ from ipaddress import IPv4Address
 import pytest
 
 from support import overlays as support
+from support import stories
 from support.overlays import REFUSAL, Parts, request
 from varpd.control.diagnosis import PATHS_MAX, PathInfo, PuntInfo
-from varpd.daemon.examination import look_at_process
+from varpd.daemon.examination import look_at_process, not_at_work
 from varpd.datapath.base import PuntState
 
 MAC = "02:00:00:00:00:01"
@@ -55,6 +56,17 @@ async def test_an_overlay_that_goes_meanwhile_is_no_error(parts: Parts) -> None:
     parts.datapath.failing["try_punt"] = REFUSAL
     (overlay,) = (await parts.service.diagnosis()).overlays
     assert overlay.punt is None
+
+
+def test_of_an_overlay_that_is_not_at_work_there_is_little_to_say() -> None:
+    info = stories.info(
+        state="degraded", properties={"vxlan/listen_ip": "2001:db8::1", "vxlan/listen_port": 8472}
+    )
+    found = not_at_work(info)
+    assert (found.listen_ip, found.listen_port, found.overhead) == ("2001:db8::1", 8472, 70)
+    assert (found.bridge, found.punt, found.paths) == (None, None, ())
+    strange = not_at_work(stories.info(encap="gone"))
+    assert (strange.listen_ip, strange.listen_port, strange.overhead) == (None, None, 0)
 
 
 async def test_a_daemon_that_ends_says_so(parts: Parts) -> None:
