@@ -178,6 +178,24 @@ def test_traffic_flows_on_over_the_end_of_daemons(lab: Lab) -> None:
     assert not touched & {str(web.mac), str(db.mac)}
 
 
+def test_a_point_overlay_keeps_its_target_untouched(lab: Lab) -> None:
+    a, b = lab.hosts("a", "b")
+    for host, other in ((a, b), (b, a)):
+        host.create("blue", 7, *direct(other))
+    web, db = a.attach("blue", "web"), b.attach("blue", "db")
+    assert web.ping(db.ipv4, 3).lost == 0
+    with pinging(web, db.ipv4) as pings, watched(a) as watch:
+        a.varpd.kill()
+        come_back(a, *direct(b))
+        told = written(watch)
+    assert lost(pings) == 0
+    assert not told & {str(MacAddress(bytes(6))), str(db.mac)}
+
+
+def direct(other: Host) -> tuple[str, ...]:
+    return "direct", f"direct/dest_ip={other.address}", "direct/dest_port=4789"
+
+
 def is_plugins(host: Host, peer: Guest) -> bool:
     """Return whether the plugin has said where a guest is."""
     return targets(host).get(str(peer.mac), ("", "", ""))[1] == "plugin"
