@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Protocol
@@ -21,7 +21,6 @@ from varpd.control.messages import (
 from varpd.daemon import examination, happenings, report
 from varpd.daemon.config import Config
 from varpd.daemon.journal import Journal
-from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.recent import Recent
 from varpd.daemon.runner import Runner
@@ -61,7 +60,8 @@ class Reporting(ABC):
 
     async def diagnosis(self) -> Diagnosis:
         """Return what only the daemon knows of what may be wrong."""
-        overlays = [(overlay, await self._info(overlay)) for overlay in self._overlays.all()]
+        working = {overlay.name: overlay for overlay in self._overlays.all()}
+        overlays = [(working.get(info.name), info) for info in await self.overlays([])]
         return await examination.examine(
             await self.ready(),
             overlays,
@@ -89,6 +89,10 @@ class Reporting(ABC):
         )
 
     @abstractmethod
+    async def overlays(self, names: Sequence[str]) -> list[OverlayInfo]:
+        """Return what is shown of the overlays that are named, or of all that are defined."""
+
+    @abstractmethod
     async def properties(self, name: str) -> list[PropertyInfo]:
         """Return an overlay's properties."""
 
@@ -103,10 +107,6 @@ class Reporting(ABC):
     @abstractmethod
     async def ready(self) -> HealthInfo:
         """Return whether everything has been brought up."""
-
-    @abstractmethod
-    async def _info(self, overlay: Overlay) -> OverlayInfo:
-        """Return what is shown of an overlay."""
 
     async def _report(self, name: str) -> OverlayReport:
         overlay = self._overlays.find(name)

@@ -24,6 +24,16 @@ async def test_diagnosis_and_report_are_about_the_same_overlays(parts: Parts) ->
     assert [item.name for item in report.overlays] == ["blue", "red"]
 
 
+async def test_an_overlay_that_is_not_at_work_is_among_them(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await parts.service.create(request())
+    monkeypatch.setattr(parts.overlays, "all", list)
+    (overlay,) = (await parts.service.diagnosis()).overlays
+    assert (overlay.overlay.name, overlay.bridge) == ("blue", None)
+    assert overlay.listen_ip == "192.0.2.100"
+
+
 async def test_faults_of_varpd_itself_are_told(parts: Parts) -> None:
     parts.runner.faults["engine"] += 2
     assert (await parts.service.report()).internal_errors == {"engine": 2}
