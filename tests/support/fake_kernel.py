@@ -75,8 +75,9 @@ class FakeKernel(Kernel):
         )
         return made.index
 
-    def set_bridge(self, index: int, **data: Any) -> None:
+    def set_data(self, index: int, **data: Any) -> None:
         self._do(f"bridge {self._name(index)}")
+        data.pop("kind", None)
         self._set(index, settings=data)
 
     def set_alias(self, index: int, alias: str) -> None:
@@ -92,7 +93,7 @@ class FakeKernel(Kernel):
         self._do(f"up {self._name(index)}")
         self._set(index, up=True)
 
-    def set_master(self, index: int, bridge: int, *, learning: bool) -> None:
+    def set_master(self, index: int, bridge: int, *, learning: bool = True) -> None:
         self._do(f"master {self._name(index)} {self._name(bridge)} learning={learning}")
         self._set(index, master=bridge, learning=learning)
 
@@ -114,7 +115,7 @@ class FakeKernel(Kernel):
     def delete_default(self, device: int, target: Target) -> None:
         self._do(f"remove {target}")
 
-    def add_loopback(self, address: IpAddress) -> bool:
+    def add_loopback(self, address: IpAddress, prefix: int | None = None) -> bool:
         self._do(f"loopback {address}")
         return True
 

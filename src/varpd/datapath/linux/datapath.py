@@ -6,7 +6,6 @@ for the kernel, see `varpd.datapath.linux.threads`.
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final, assert_never
@@ -40,6 +39,7 @@ from varpd.datapath.linux import (
     row_questions,
     tables,
 )
+from varpd.datapath.linux.caretaker import Caretaker
 from varpd.datapath.linux.found import Found
 from varpd.datapath.linux.keeping import Keeper, NoKeeper
 from varpd.datapath.linux.kernel import Kernel
@@ -111,6 +111,9 @@ class LinuxDatapath:
         )
         """Writes the rows."""
 
+        self.caretaker = Caretaker(self._threads, sink, self.writer, self.monitor)
+        """Keeps links and tables as they should be."""
+
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -121,6 +124,7 @@ class LinuxDatapath:
             self._reader = PuntReader(await self._threads.at_length(buffers.total))
             self.writer.start()
             await self.monitor.start()
+            self.caretaker.start()
         except OSError as error:
             await self.stop()
             raise refusals.refused(NAME, "speak with the kernel (netlink)", error) from error
@@ -136,6 +140,7 @@ class LinuxDatapath:
             await self._let_go(name)
         if self._reader is not None:
             self._reader.stop()
+        self.caretaker.stop()
         self.monitor.stop()
         await self._threads.stop()
 
@@ -180,11 +185,14 @@ class LinuxDatapath:
             if found is None:
                 raise _unknown(link.name)
             mtu = link.mtu or links.MTU
+            self.caretaker.pause(link.name)
             try:
                 await self._threads.request(links.change_mtu, found.made.pair, mtu)
+                found.link = link
             except OSError as error:
                 raise refusals.refused(link.name, f"set the MTU to {mtu}", error) from error
-            found.link = link
+            finally:
+                self.caretaker.resume(link.name, found.link)
             return await _state(self._threads, link.name)
 
     def apply(self, commands: Sequence[DatapathCommand]) -> None:
@@ -207,7 +215,14 @@ class LinuxDatapath:
                         partial(_inject, found.sender, command.frames), command.overlay
                     )
                 case SetDefaultTarget():
-                    self._set_default(found, command)
+                    found.made.default = command.target
+                    row_questions.set_default(
+                        self._threads,
+                        found.made.pair.device,
+                        found.link.listen_port,
+                        command,
+                        self._tell,
+                    )
                 case AskUsage():
                     row_questions.ask_usage(self.writer, command, self._tell)
                 case CheckRows():
@@ -321,9 +336,12 @@ class LinuxDatapath:
             await asyncio.sleep(0)
         if made.punt is not None and self._reader is not None:
             self._reader.add(link.name, made.punt)
+        # Now that all rows that were there are known.
+        self.caretaker.care(link, made)
 
     async def _let_go(self, overlay: str) -> None:
         """Carry no more frames for an overlay; its links and rows stay."""
+        self.caretaker.leave(overlay)
         found = self._overlays.pop(overlay, None)
         if found is None:
             return
@@ -336,21 +354,6 @@ class LinuxDatapath:
         found.sender.close()
         if punt is not None:
             punt.close()
-
-    def _set_default(self, found: OpenOverlay, command: SetDefaultTarget) -> None:
-        done = self._threads.submit(
-            opening.set_default,
-            found.made.pair.device,
-            found.link.listen_port,
-            command.target,
-        )
-
-        def report(result: Future[None]) -> None:
-            error = result.exception()
-            if error is not None:
-                self._tell(RowsRefused(command.overlay, [ZERO], str(error)))
-
-        done.add_done_callback(report)
 
     def _tell(self, event: Event) -> None:
         """Give an event to the event loop, from any thread."""

@@ -27,6 +27,9 @@ _LOAD_SIZE: Final = 0x80
 JUMP_EQUAL: Final = 0x15
 """BPF_JMP | BPF_JEQ | BPF_K."""
 
+JUMP_SET: Final = 0x45
+"""BPF_JMP | BPF_JSET | BPF_K: whether any of these bits is set."""
+
 _JUMP_AT_LEAST: Final = 0x35
 """BPF_JMP | BPF_JGE | BPF_K."""
 

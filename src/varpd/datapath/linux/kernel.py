@@ -153,10 +153,10 @@ class Kernel:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         return made.index
 
-    def set_bridge(self, index: int, **data: Any) -> None:
-        """Change settings of a bridge."""
+    def set_data(self, index: int, **data: Any) -> None:
+        """Change settings of a link, under pyroute2's names."""
         with _translated():
-            self._route.link("set", index=index, kind="bridge", **data)
+            self._route.link("set", index=index, **data)
 
     def set_alias(self, index: int, alias: str) -> None:
         """Say whose a link is."""
@@ -173,7 +173,7 @@ class Kernel:
         with _translated():
             self._route.link("set", index=index, state="up")
 
-    def set_master(self, index: int, bridge: int, *, learning: bool) -> None:
+    def set_master(self, index: int, bridge: int, *, learning: bool = True) -> None:
         """Make a link a port of a bridge, which learns from it or does not."""
         with _translated():
             self._route.link("set", index=index, master=bridge)
@@ -212,11 +212,14 @@ class Kernel:
             ),
         )
 
-    def add_loopback(self, address: IpAddress) -> bool:
-        """Put an address of its own on `lo`; return whether it was not there yet."""
+    def add_loopback(self, address: IpAddress, prefix: int | None = None) -> bool:
+        """Put an address on `lo`, of its own or with a `prefix`; return whether it was missing."""
+        wanted = _host_address(address)
+        if prefix is not None:
+            wanted["prefixlen"] = prefix
         try:
             with _translated():
-                self._route.addr("add", flags=_NODAD, **_host_address(address))
+                self._route.addr("add", flags=_NODAD, **wanted)
         except FileExistsError:
             return False
         return True

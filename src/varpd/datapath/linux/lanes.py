@@ -114,6 +114,13 @@ class Lanes:
         self.close(overlay)
         self._lanes[overlay] = _Lane(table, groups=dict(groups or {}))
 
+    def move(self, overlay: str, table: Table) -> None:
+        """Have what waits for an overlay written to other tables, which are empty."""
+        lane = self._lanes.get(overlay)
+        if lane is not None:
+            lane.table = table
+            lane.groups.clear()
+
     def close(self, overlay: str) -> int:
         """Take an overlay's lane away with all that waits in it; return how many MACs waited."""
         lane = self._lanes.pop(overlay, None)

@@ -32,7 +32,7 @@ _VXLAN: Final = "vxlan"
 
 # No spanning tree, which would need the guests' patience; no multicast snooping, because one
 # forged query would end neighbour discovery.
-_BRIDGE_SETTINGS: Final = {
+BRIDGE_SETTINGS: Final = {
     "br_stp_state": 0,
     "br_mcast_snooping": 0,
     "br_fdb_max_learned": FDB_MAX_LEARNED,
@@ -135,16 +135,16 @@ def _make_bridge(kernel: Kernel, link: Link, undo: ExitStack) -> int:
     if found is not None and found.kind == _BRIDGE:
         wrong = {
             name: value
-            for name, value in _BRIDGE_SETTINGS.items()
+            for name, value in BRIDGE_SETTINGS.items()
             if found.settings.get(name) != value
         }
         if wrong:
-            kernel.set_bridge(found.index, **wrong)
+            kernel.set_data(found.index, kind=_BRIDGE, **wrong)
         return found.index
     if found is not None:
         kernel.delete_link(found.index)
     mac = names.link_mac(link, link.name)
-    index = kernel.add_link(link.name, _BRIDGE, mac, link.mtu or MTU, **_BRIDGE_SETTINGS)
+    index = kernel.add_link(link.name, _BRIDGE, mac, link.mtu or MTU, **BRIDGE_SETTINGS)
     undo.callback(kernel.delete_link, index)
     return index
 

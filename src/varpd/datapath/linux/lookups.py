@@ -61,6 +61,16 @@ def rows_of(
     )
 
 
+def row_of(device: int, mac: bytes) -> FdbRow | None:
+    """Return the row of a MAC in a tunnel device, with its first destination; None: there is none.
+
+    Raises:
+        OSError: the kernel refuses to tell.
+    """
+    found = _get(Table(device), mac, NTF_SELF)
+    return None if found is None else found.row
+
+
 def _get(table: Table, mac: bytes, flags: int) -> Found | None:
     """Ask for one row; None: there is none, or no device or bridge that could have it."""
     with closing(tables.open_netlink()) as opened:

@@ -141,6 +141,19 @@ class Monitor:
         watched.learned.replace(rows)
         self._tell(watched)
 
+    def move(self, overlay: str, bridge: int, device: int) -> None:
+        """Follow an overlay whose links were made anew; a new bridge has learned nothing yet."""
+        watched = self._by_overlay.get(overlay)
+        if watched is None:
+            return
+        if bridge != watched.bridge:
+            del self._watched[watched.bridge]
+            watched.bridge = bridge
+            self._watched[bridge] = watched
+            watched.learned.replace([])
+            asyncio.get_running_loop().call_soon(self._tell, watched)
+        watched.device = device
+
     def unwatch(self, overlay: str) -> None:
         """Tell no more of an overlay's bridge."""
         watched = self._by_overlay.pop(overlay, None)

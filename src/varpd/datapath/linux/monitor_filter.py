@@ -12,14 +12,12 @@ from varpd.datapath.linux import netlink
 from varpd.datapath.linux.filters import (
     ALL,
     JUMP_EQUAL,
+    JUMP_SET,
     LOAD_BYTE,
     LOAD_HALF,
     RETURN,
     Instruction,
 )
-
-_JUMP_SET: Final = 0x45
-"""BPF_JMP | BPF_JSET | BPF_K: whether any of these bits is set."""
 
 # Offsets in the message: `type` of nlmsghdr, `family` and `flags` of ndmsg behind it.
 _TYPE_AT: Final = 4
@@ -39,7 +37,7 @@ def monitor_filter() -> list[Instruction]:
         (LOAD_BYTE, 0, 0, _FAMILY_AT),
         (JUMP_EQUAL, 0, 3, socket.AF_BRIDGE),
         (LOAD_BYTE, 0, 0, _FLAGS_AT),
-        (_JUMP_SET, 1, 0, netlink.NTF_SELF | netlink.NTF_STICKY),
+        (JUMP_SET, 1, 0, netlink.NTF_SELF | netlink.NTF_STICKY),
         (RETURN, 0, 0, ALL),
         (RETURN, 0, 0, 0),
     ]

@@ -26,6 +26,7 @@ SOL_NETLINK: Final = 270
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
 RTM_NEWLINK: Final = 16
+RTM_DELLINK: Final = 17
 RTM_GETLINK: Final = 18
 RTM_NEWADDR: Final = 20
 RTM_DELADDR: Final = 21
@@ -276,6 +277,11 @@ def parse_address(data: bytes, message: Message) -> LocalAddress | None:
     # On a point-to-point link IFA_ADDRESS is the other side's.
     address = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
     return None if address is None else LocalAddress(ifindex, prefix, address)
+
+
+def link_index(data: bytes, message: Message) -> int:
+    """Return the index of the link that an RTM_NEWLINK or RTM_DELLINK is about."""
+    return int(_IFINFOMSG.unpack_from(data, message.start)[2])
 
 
 def parse_port(data: bytes, message: Message) -> tuple[int, str, int]:

@@ -19,8 +19,11 @@ _STAYS: Final = netlink.NUD_NOARP | netlink.NUD_PERMANENT
 def found(table: Table, own: FdbRow | None, bridge: FdbRow | None) -> FoundRow:
     """Return what a unicast MAC's rows in the tunnel device and in the bridge amount to."""
     faults = [] if own is None else own_faults(own)
-    bridged = bridge is not None and bridge.ifindex == table.ifindex
-    if bridge is not None and not bridged:
+    own_address = bridge is not None and bridge.state & netlink.NUD_PERMANENT
+    bridged = bridge is not None and bridge.ifindex == table.ifindex and not own_address
+    if own_address:
+        faults.append("the bridge takes it for its own")
+    elif bridge is not None and not bridged:
         faults.append(f"the bridge has it on the port with index {bridge.ifindex}")
     elif bridge is not None and not bridge.flags & netlink.NTF_STICKY:
         faults.append("the bridge's row is not sticky")

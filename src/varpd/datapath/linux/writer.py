@@ -125,13 +125,17 @@ class RowWriter:
         mac_master: bool = True,
         groups: Mapping[bytes, tuple[Target, ...]] | None = None,
         listen_port: int = vxlan.PORT,
+        moved: bool = False,
     ) -> None:
         """Write an overlay's rows from now on: to its tunnel device, and to that one's bridge.
 
         `groups` are the group MACs that the device has destinations of already; `listen_port` is
-        that of the device.
+        that of the device. `moved`: it is open, and its links were made anew; what waits is kept.
         """
         table = Table(vx_ifindex, mac_master, listen_port)
+        if moved:
+            self._requests.put(lambda: self._lanes.move(overlay, table))
+            return
         self._delays[overlay] = Histogram()
         self._requests.put(lambda: self._lanes.open(overlay, table, groups))
 

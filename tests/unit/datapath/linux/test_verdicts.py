@@ -67,6 +67,11 @@ def test_a_bridge_row_on_a_guests_port() -> None:
     assert found == FoundRow((TARGET,), False, "the bridge has it on the port with index 9")
 
 
+def test_an_address_of_the_bridge_itself() -> None:
+    found = verdicts.found(TABLE, None, changed(BRIDGED, state=netlink.NUD_PERMANENT))
+    assert found == FoundRow((), False, "the bridge takes it for its own")
+
+
 def test_a_guests_mac_has_no_row_of_ours() -> None:
     found = verdicts.found(TABLE, None, changed(BRIDGED, ifindex=9))
     assert not found.targets
