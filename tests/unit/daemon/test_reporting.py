@@ -1,12 +1,12 @@
 """What helps to find out what is wrong, asked of the whole service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from support import overlays as support
 from support.overlays import Parts, request
-from varpd.control.messages import ControlError, ErrorCode, TargetInfo
+from varpd.control.messages import ControlError, ErrorCode, OverlayInfo, TargetInfo
 from varpd.daemon.config import Config
 
 
@@ -27,7 +27,12 @@ async def test_diagnosis_and_report_are_about_the_same_overlays(parts: Parts) ->
 async def test_an_overlay_that_is_not_at_work_is_among_them(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await parts.service.create(request())
+    info = await parts.service.create(request())
+
+    async def shown(names: Sequence[str]) -> list[OverlayInfo]:
+        return [info]
+
+    monkeypatch.setattr(parts.service, "overlays", shown)
     monkeypatch.setattr(parts.overlays, "all", list)
     (overlay,) = (await parts.service.diagnosis()).overlays
     assert (overlay.overlay.name, overlay.bridge) == ("blue", None)
