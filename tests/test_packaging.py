@@ -1,6 +1,8 @@
 """What comes with the program: unit, users, manual pages, completions, and their installation."""
 
 import dataclasses
+import itertools
+import json
 import os
 import re
 import shutil
@@ -17,6 +19,7 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 
 from varpd.cli.main import VERBS, overlayadm
 from varpd.daemon import config
+from varpd.daemon.families import FAMILIES
 from varpd.datapath.linux import names
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -202,6 +205,86 @@ def test_the_page_of_the_configuration_has_each_key_and_no_other() -> None:
     assert sorted(written) == sorted([*keys, *config.default_properties()])
 
 
+# --- what watches it
+
+METRIC: Final = re.compile(r"\b(?:varpd|process|node)_[a-z_]+\b")
+PROCESS: Final = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+NODE_EXPORTER: Final = {"node_textfile_mtime_seconds"}
+
+
+def metrics() -> dict[str, set[str]]:
+    """Return the names that a query may use, each with its labels."""
+    known = {name: {"file"} for name in PROCESS | NODE_EXPORTER}
+    for family in FAMILIES:
+        labels = set(family.labels)
+        if family.kind == "histogram":
+            known[f"{family.name}_bucket"] = labels | {"le"}
+        else:
+            known[family.name] = labels
+    return known
+
+
+def check_query(query: str) -> None:
+    """Check that a query uses metrics that there are, and only labels that they have."""
+    known = metrics()
+    used = set(METRIC.findall(query))
+    assert used - set(known) == set(), query
+    labels = {"instance", "job"}.union(*(known[name] for name in used))
+    grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", query)
+    selected = re.findall(r"([a-z]+)(?:=~|!~|!=|=)\"", query)
+    written = {label.strip() for group in grouped for label in group.split(",")} | set(selected)
+    assert written - labels == set(), query
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    dashboard = json.loads((PACKAGING / "grafana" / "varpd.json").read_text())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert dashboard["templating"]["list"][0]["name"] == "datasource"
+    shown: set[str] = set()
+    for panel in panels:
+        assert panel["datasource"]["uid"] == "${datasource}"
+        assert panel["title"]
+        assert panel["description"]
+        for target in panel["targets"]:
+            check_query(target["expr"])
+            shown |= set(METRIC.findall(target["expr"]))
+    families = {family.name for family in FAMILIES} - {"varpd_overlay_info"}
+    missing = {name for name in families if not {name, f"{name}_bucket"} & shown}
+    assert missing == {"varpd_overlay_degraded"}  # by cause it is in varpd_degraded_overlays
+
+
+def alerts() -> dict[str, str]:
+    """Return the alerts with their expressions."""
+    text = (PACKAGING / "prometheus" / "varpd.rules.yml").read_text()
+    found = {}
+    for block in text.split("- alert: ")[1:]:
+        name, _, rest = block.partition("\n")
+        lines = rest.partition("expr: ")[2].splitlines()
+        if lines[0] == "|":
+            lines = list(itertools.takewhile(lambda line: line.startswith(" " * 10), lines[1:]))
+        else:
+            lines = lines[:1]
+        found[name] = " ".join(line.strip() for line in lines)
+    return found
+
+
+def test_the_alerts_are_about_metrics_that_there_are() -> None:
+    for expression in alerts().values():
+        assert METRIC.search(expression)
+        check_query(expression)
+
+
+def test_the_alerts_that_are_documented_are_there() -> None:
+    told = set(re.findall(r"`(Varpd[A-Za-z]+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    assert told <= set(alerts())
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool")
+def test_prometheus_takes_the_alerts() -> None:
+    run("promtool", "check", "rules", str(PACKAGING / "prometheus" / "varpd.rules.yml"))
+
+
 # --- completions
 
 
@@ -294,6 +377,8 @@ def test_every_file_is_put_where_it_is_looked_for(
         f"{base}/share/bash-completion/completions/overlayadm",
         f"{base}/share/zsh/site-functions/_overlayadm",
         f"{base}/share/fish/vendor_completions.d/overlayadm.fish",
+        f"{base}/share/varpd/grafana/varpd.json",
+        f"{base}/share/varpd/prometheus/varpd.rules.yml",
         *(f"{base}/share/man/man{path.suffix[1:]}/{path.name}" for path in MAN),
     }
     found = set(installed(tmp_path))

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 TOOLS: Final = (
-    *("arping", "bridge", "dnsmasq", "ethtool", "ip", "iperf3", "nft", "nsenter", "ping"),
-    *("setpriv", "udhcpc", "unshare"),
+    *("arping", "bridge", "curl", "dnsmasq", "ethtool", "ip", "iperf3", "nft", "nsenter", "ping"),
+    *("setpriv", "socat", "tcpdump", "udhcpc", "unshare"),
 )
 """Programs that these tests run."""
 

@@ -14,6 +14,7 @@ import pytest
 from support.namespaces import Namespace
 from support.varpd_process import VarpdProcess
 from support.waiting import wait_for
+from varpd.control.captures import Capture
 from varpd.control.client import Client
 from varpd.control.messages import ControlError, CreateOverlay
 
@@ -90,6 +91,8 @@ def change(client: Client) -> None:
         "direct/dest_port": "4789",
     }
     client.create(CreateOverlay("blue", 7, "direct", properties=properties))
+    assert next(client.capture("blue", Capture()))
+    client.close()
     client.delete("blue")
 
 
