@@ -23,6 +23,8 @@ from varpd.targets.entries import (
     held,
     hold,
     is_administrators,
+    is_adopted,
+    origin_of,
     state_of,
     ticket_of,
     valid_of,
@@ -32,6 +34,7 @@ from varpd.targets.entries import (
 TICKET = Query(bytes(mac(1)), 42)
 VALID = Valid((target(2),), since=10.0, rows_at=11.0)
 ADMINISTRATORS = Valid((target(2),), since=10.0, rows_at=11.0, origin=Origin.ADMINISTRATOR)
+ADOPTED = Valid((target(2),), since=10.0, rows_at=11.0, origin=Origin.ADOPTED)
 PENDING = Pending(TICKET, Waiting([], 0))
 REFRESHING = Refreshing(VALID, TICKET)
 NEGATIVE = Negative(())
@@ -140,6 +143,26 @@ def test_changing_the_target_in_force_is_a_move_that_the_table_has(entry: Entry)
 )
 def test_an_entry_says_whose_it_is(entry: Entry | None, expected: bool) -> None:
     assert is_administrators(entry) is expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "origin"),
+    [
+        (PENDING, Origin.PLUGIN),
+        (VALID, Origin.PLUGIN),
+        (ADOPTED, Origin.ADOPTED),
+        (Refreshing(ADOPTED, TICKET), Origin.ADOPTED),
+        (ADMINISTRATORS, Origin.ADMINISTRATOR),
+        (BLOCKED, Origin.ADMINISTRATOR),
+    ],
+)
+def test_an_entry_has_an_origin(entry: Entry, origin: Origin) -> None:
+    assert origin_of(entry) is origin
+    assert is_adopted(entry) is (origin is Origin.ADOPTED)
+
+
+def test_nothing_is_not_adopted() -> None:
+    assert not is_adopted(None)
 
 
 def test_equal_entries_are_not_one() -> None:
