@@ -14,6 +14,7 @@ from support.lab import Host, Lab
 from support.waiting import wait_for
 from varpd.control.client import Client
 from varpd.control.explanation import MacExplanation
+from varpd.control.tracing import TraceInfo, TraceRequest
 
 pytestmark = pytest.mark.integration
 
@@ -100,6 +101,43 @@ def test_what_somebody_else_changed_in_the_kernel_is_explained(
     found = explained(a, db.mac)
     assert any("the tunnel device has no row" in problem for problem in found.problems)
     a.overlayadm("modify", "blue", "-f")
+
+
+def traced(host: Host, request: TraceRequest) -> TraceInfo:
+    with Client(str(host.varpd.socket)) as client:
+        return client.trace("blue", request)
+
+
+def test_what_a_trace_says_is_what_then_happens(hosts: list[Host], guests: list[Guest]) -> None:
+    a, b = hosts
+    web, db = guests
+    a.overlayadm("modify", "blue", "-f")
+    nobody = "02:00:00:00:77:77"
+
+    unknown = traced(a, TraceRequest(dst=nobody, ask=True))
+    known = traced(a, TraceRequest(dst=str(db.mac), ask=True))
+    who = traced(a, TraceRequest("arp", address=db.ipv4, src=str(web.mac), ask=True))
+    who_six = traced(a, TraceRequest("nd", address=db.ipv6, src=str(web.mac), ask=True))
+    server = traced(a, TraceRequest("dhcp", src=str(web.mac), ask=True))
+
+    assert unknown.verdict == "it is dropped: the plugin gives it no destination"
+    assert known.verdict == f"it is sent to {b.address}:4789"
+    assert who.verdict == f"the guest gets the answer: {db.ipv4} is at {db.mac}"
+    assert who_six.verdict == f"the guest gets the answer: {db.ipv6} is at {db.mac}"
+    assert server.verdict == "it is dropped: there is no DHCP server, the plugin says"
+    assert a.varpd.targets("blue") == []
+
+    for address in (db.ipv4, db.ipv6):
+        web.run("ip", "neigh", "flush", "all")
+        assert web.ping(address, 1).lost == 0
+        neighbours = web.run("ip", "neigh", "show", address).stdout
+        assert str(db.mac) in neighbours
+    (row,) = a.varpd.targets("blue")
+    assert (row["mac"], row["ip"]) == (str(db.mac), b.address)
+    carried = traced(a, TraceRequest(dst=str(db.mac)))
+    assert carried.verdict == f"the tunnel device has a row and sends it to {b.address}:4789"
+    shown = a.overlayadm("trace", "blue", "--dst", str(web.mac)).stdout
+    assert f"the bridge has {web.mac} behind" in shown
 
 
 @contextlib.contextmanager

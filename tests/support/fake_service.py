@@ -31,6 +31,7 @@ from varpd.control.messages import (
 )
 from varpd.control.stats import OverlayStats
 from varpd.control.streams import JSON_LINES, Stream
+from varpd.control.tracing import StepInfo, TraceInfo, TraceRequest
 
 VERSION = "0.0-fake"
 
@@ -139,6 +140,8 @@ class FakeService:
         """What it explains, if set."""
         self.explained: list[tuple[str, bool]] = []
         """What it was asked to explain."""
+        self.traced: list[TraceRequest] = []
+        """What it was asked to trace."""
         self.happens: list[EventInfo] = []
         """What happens, for those who ask."""
         self.created: list[CreateOverlay] = []
@@ -290,6 +293,12 @@ class FakeService:
         self._overlay(name)
         self.explained.append((address, ask))
         return self.explanation or Explanation(name, address, "files", "nothing is known", (), ())
+
+    async def trace(self, name: str, request: TraceRequest) -> TraceInfo:
+        vnetid = self._overlay(name).request.vnetid
+        self.traced.append(request)
+        steps = (StepInfo("frame", "a frame"), StepInfo("outcome", "it is lost"))
+        return TraceInfo(name, vnetid, "it is lost", steps)
 
     async def events(self, name: str | None) -> Stream:
         if name is not None:

@@ -22,6 +22,7 @@ VERBS: Final = (
     "report",
     "show",
     "stats",
+    "trace",
 )
 """Each is a module of this package with a ``command``."""
 

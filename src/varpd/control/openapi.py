@@ -24,6 +24,13 @@ _PARAMETERS: Final = {
 
 _QUERIES: Final = {
     "ask": "Whether the plugin is asked: true or false, the default",
+    "kind": "What is traced: frame (the default), arp, nd or dhcp",
+    "src": "The guest's MAC address",
+    "dst": "Destination MAC address of a frame",
+    "ethertype": "Ethertype of a frame, decimal; default 2048",
+    "vlan": "802.1Q VLAN, 1 to 4094",
+    "address": "Overlay address that arp or nd asks for",
+    "size": "Bytes of a frame; default 60",
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Final, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -21,6 +21,7 @@ from varpd.control.messages import (
     TargetInfo,
 )
 from varpd.control.stats import OverlayStats
+from varpd.control.tracing import FIELDS, TraceInfo, TraceRequest
 from varpd.control.transport import TIMEOUT, Transport
 
 Answer = TypeVar("Answer")
@@ -83,6 +84,12 @@ class Reader:
         """Return why frames to a MAC, or to who has an overlay address, go where they go."""
         path = f"{overlay_path(name)}/explain/{quoted(address)}{'?ask=true' if ask else ''}"
         return decode(self._call("GET", path), Explanation)
+
+    def trace(self, name: str, request: TraceRequest) -> TraceInfo:
+        """Return step by step what would happen to a frame."""
+        given = {key: value for key in FIELDS if (value := getattr(request, key)) is not None}
+        query = urlencode(given | {"ask": "true" if request.ask else "false"})
+        return decode(self._call("GET", f"{overlay_path(name)}/trace?{query}"), TraceInfo)
 
     def events(self, name: str | None = None) -> Iterator[EventInfo]:
         """Return what happens from now on, in one overlay or in all, until the daemon ends.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
+
 from varpd.control.access import Right
 from varpd.control.captures import PCAPNG, Capture
 from varpd.control.diagnosis import Diagnosis, Report
@@ -26,6 +28,7 @@ from varpd.control.messages import (
 from varpd.control.service import Service
 from varpd.control.stats import OverlayStats
 from varpd.control.streams import JSON_LINES, Stream
+from varpd.control.tracing import FIELDS, TraceInfo, TraceRequest
 
 Body = TypeVar("Body")
 
@@ -128,6 +131,15 @@ async def _plugins(service: Service, _: Mapping[str, str], _body: None) -> Plugi
 
 async def _explain(service: Service, at: Mapping[str, str], _body: None) -> Explanation:
     return await service.explain(at["name"], at["address"], ask=flag(at, "ask"))
+
+
+async def _trace(service: Service, at: Mapping[str, str], _body: None) -> TraceInfo:
+    asked = {name: at[name] for name in FIELDS if name in at} | {"ask": flag(at, "ask")}
+    try:
+        request = msgspec.convert(asked, TraceRequest, strict=False)
+    except msgspec.ValidationError as error:
+        raise ControlError(ErrorCode.BAD_REQUEST, f"what is to be traced? {error}") from error
+    return await service.trace(at["name"], request)
 
 
 async def _events(service: Service, _: Mapping[str, str], _body: None) -> Stream:
@@ -288,6 +300,13 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         _explain,
         Explanation,
         query=("ask",),
+    ),
+    _read(
+        f"{_V}/overlays/{{name}}/trace",
+        "What would happen to a frame, step by step; nothing is sent, nothing changes",
+        _trace,
+        TraceInfo,
+        query=FIELDS,
     ),
     _read(
         f"{_V}/events",

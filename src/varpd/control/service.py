@@ -16,6 +16,7 @@ from varpd.control.messages import (
 )
 from varpd.control.stats import OverlayStats
 from varpd.control.streams import Stream
+from varpd.control.tracing import TraceInfo, TraceRequest
 
 
 class Service(Protocol):
@@ -68,6 +69,9 @@ class Service(Protocol):
 
         With `ask` the plugin is asked who has the address.
         """
+
+    async def trace(self, name: str, request: TraceRequest) -> TraceInfo:
+        """Say step by step what would happen to a frame; nothing is sent, nothing changes."""
 
     async def events(self, name: str | None) -> Stream:
         """Return what happens from now on, in one overlay or in all, as lines of `EventInfo`."""

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
 from varpd.control.explanation import Explanation, KnownAddressInfo, MacExplanation
 from varpd.control.messages import ControlError, ErrorCode, EventInfo
 from varpd.control.streams import Stream
+from varpd.control.tracing import TraceInfo, TraceRequest
 from varpd.daemon import explanation, happenings, hearing
 from varpd.daemon.audience import LISTENERS, AudienceFull
 from varpd.daemon.explanation import Seen, ago
@@ -18,6 +20,8 @@ from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.refusals import refusal
 from varpd.daemon.runner import Runner
+from varpd.daemon.traced import describe, make_frame
+from varpd.daemon.tracing import Trace, carrying, kernel_step
 from varpd.datapath.base import DatapathError
 from varpd.datapath.inspection import MacRows
 from varpd.engine import overlay as engine
@@ -25,7 +29,8 @@ from varpd.engine.events import Failed, NeighbourQuestion, Question
 from varpd.engine.portrait import portray
 from varpd.engine.settings import Mode
 from varpd.net.addresses import ZERO, IpAddress, MacAddress, parse_ip
-from varpd.provider.answers import Neighbour
+from varpd.net.ethernet import HEADER_SIZE
+from varpd.provider.answers import Neighbour, Target
 from varpd.provider.judge import Operation
 
 EVENTS: Final = 20
@@ -96,13 +101,52 @@ class Insight:
             tuple(explanations),
         )
 
+    async def trace(self, name: str, request: TraceRequest) -> TraceInfo:
+        """Say step by step what would happen to a frame; nothing is sent, nothing changes."""
+        overlay = self._overlays.find(name)
+        plan = overlay.plan
+        frame = make_frame(request)
+        rows = await self._rows(overlay, MacAddress(frame[:6]))
+        kept = self._kept(name)
+        ask = partial(probe, overlay) if request.ask and plan.mode is Mode.DYNAMIC else None
+        trace = Trace(kept, plan.plugin.name, ask, asyncio.get_running_loop().time())
+        trace.say("frame", describe(frame))
+        verdict, carried = kernel_step(rows, MacAddress(frame[:6]))
+        trace.say("kernel", verdict)
+        targets = carrying(rows) if carried else trace.targets
+        if carried and ask is not None:
+            trace.say("engine", "if the kernel handed it to varpd all the same:")
+        if not carried or ask is not None:
+            told = await trace.run(plan.encapsulation.pack_header(plan.vnetid) + frame)
+            verdict = verdict if carried else told
+        for target in targets:
+            trace.say("mtu", await self._mtu(overlay, target, len(frame)))
+        return TraceInfo(name, plan.vnetid, verdict, tuple(trace.steps))
+
+    async def _mtu(self, overlay: Overlay, target: Target, size: int) -> str:
+        """Say what fits on the way to a target."""
+        link = overlay.link()
+        if target.ip is None:
+            return f"what fits on the way to {target} is not known"
+        try:
+            path = await self._runner.datapath.path_mtu(link.listen_ip, target.ip)
+        except DatapathError as exc:
+            return str(exc)
+        room = path - overlay.plan.encapsulation.overhead(link.listen_ip.version)
+        text = f"the way to {target} carries {path} bytes, guests' packets of up to {room}"
+        return text if size - HEADER_SIZE <= room else f"{text}: this frame is too large"
+
+    def _kept(self, name: str) -> engine.Overlay:
+        kept = self._portraits.overlay(name)
+        if kept is None:
+            raise ControlError(ErrorCode.BUSY, f"overlay {name} is being made or removed")
+        return kept
+
     async def _explain_mac(
         self, overlay: Overlay, mac: MacAddress, addresses: tuple[IpAddress, ...]
     ) -> MacExplanation:
         rows = await self._rows(overlay, mac)
-        kept = self._portraits.overlay(overlay.name)
-        if kept is None:
-            raise ControlError(ErrorCode.BUSY, f"overlay {overlay.name} is being made or removed")
+        kept = self._kept(overlay.name)
         now = asyncio.get_running_loop().time()
         portrait = portray(kept, mac, now)
         events = self._remembered(overlay.name, mac, addresses)

@@ -7,6 +7,7 @@ whom cannot be known from outside. It is made when the first frame comes: most o
 """
 
 from array import array
+from copy import copy
 from typing import Final
 
 from varpd.engine.settings import Rate
@@ -25,6 +26,10 @@ class Bucket:
         self._interval = 1.0 / rate.rate if rate.rate else 0.0
         self._depth = rate.burst * self._interval
         self._arrival = float("-inf")
+
+    def copy(self) -> "Bucket":
+        """Return one that is as full, and leaves this one alone."""
+        return copy(self)
 
     def take(self, count: int, now: float) -> int:
         """Return how many of `count` frames that come now conform; they are taken."""
@@ -48,6 +53,12 @@ class Sources:
         self._depth = rate.burst * self._interval
         self._secret = secret
         self._arrivals = array("d")
+
+    def copy(self) -> "Sources":
+        """Return buckets that are as full, and leave these alone."""
+        made = copy(self)
+        made._arrivals = self._arrivals[:]
+        return made
 
     @property
     def is_limited(self) -> bool:

@@ -25,6 +25,7 @@ def test_the_routes_are_those_that_are_documented() -> None:
         "DELETE /v1/overlays/{name}/entries/{mac}",
         "POST /v1/overlays/{name}/flush",
         "GET /v1/overlays/{name}/explain/{address}",
+        "GET /v1/overlays/{name}/trace",
         "GET /v1/events",
         "GET /v1/overlays/{name}/events",
         "POST /v1/overlays/{name}/capture",

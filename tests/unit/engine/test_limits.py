@@ -120,3 +120,17 @@ def test_who_shares_a_bucket_depends_on_the_secret() -> None:
 
     assert sharing(SECRET) == sharing(SECRET)
     assert sharing(SECRET) != sharing(SECRET[::-1])
+
+
+def test_copies_are_as_full_and_leave_the_originals_alone() -> None:
+    bucket = Bucket(Rate(1, 2))
+    assert bucket.take(1, 0.0) == 1
+    assert bucket.copy().take(5, 0.0) == 1
+    assert bucket.take(5, 0.0) == 1
+
+    sources = Sources(Rate(1, 1), b"secret")
+    assert sources.conforms(b"guest1", 0.0)
+    copied = sources.copy()
+    assert not copied.conforms(b"guest1", 0.0)
+    assert copied.conforms(b"guest2", 0.0)
+    assert sources.conforms(b"guest2", 0.0)
