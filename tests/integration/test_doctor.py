@@ -90,7 +90,7 @@ def test_hosts_that_are_well_have_no_problem(site: Site) -> None:
 def test_people_are_told_in_lines(site: Site) -> None:
     done = site.a.overlayadm("doctor")
     assert done.stdout.startswith("ok       daemon: varpd ")
-    assert done.stdout.splitlines()[-1].startswith("0 problems, 1 warnings, ")
+    assert done.stdout.splitlines()[-1].startswith("problems: 0, warnings: 1, in order: ")
 
 
 def test_a_rule_on_the_punt_path_is_pointed_at(site: Site) -> None:

@@ -70,6 +70,6 @@ def show(found: list[Finding]) -> None:
             click.echo(f"{_INDENT}-> {output.printable(finding.cure)}")
     counts = {each: sum(item.severity is each for item in found) for each in Severity}
     click.echo(
-        f"{counts[Severity.PROBLEM]} problems, {counts[Severity.WARNING]} warnings, "
-        f"{counts[Severity.OK]} in order"
+        f"problems: {counts[Severity.PROBLEM]}, warnings: {counts[Severity.WARNING]}, "
+        f"in order: {counts[Severity.OK]}"
     )

@@ -45,7 +45,7 @@ def answers(facts: Facts) -> list[Finding]:
             )
         ]
     count = len(found.overlays)
-    return [ok("daemon", f"varpd {found.version} answers, with {count} overlays")]
+    return [ok("daemon", f"varpd {found.version} answers; overlays: {count}")]
 
 
 def version(facts: Facts) -> list[Finding]:

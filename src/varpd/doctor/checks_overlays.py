@@ -105,8 +105,8 @@ def _missing(item: OverlayDiagnosis, link: str) -> Finding:
     return problem(
         "links",
         f"the link {link} is gone",
-        "varpd makes it again by itself within seconds; if not, delete the overlay and create it "
-        "anew",
+        "varpd makes it again by itself within seconds, unless the property drift says report; if "
+        "not, delete the overlay and create it anew",
         _name(item),
     )
 

@@ -37,8 +37,8 @@ def test_a_host_that_is_well_ends_with_0(run: Run, tell: Tell) -> None:
     tell(stories.facts())
     result = run("doctor")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "ok       daemon: varpd 1.2.3 answers, with 1 overlays"
-    assert result.stdout.splitlines()[-1].startswith("0 problems, 0 warnings,")
+    assert result.stdout.splitlines()[0] == "ok       daemon: varpd 1.2.3 answers; overlays: 1"
+    assert result.stdout.splitlines()[-1].startswith("problems: 0, warnings: 0, in order: ")
 
 
 def test_a_warning_is_not_wrong(run: Run, tell: Tell) -> None:
