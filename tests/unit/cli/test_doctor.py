@@ -54,7 +54,7 @@ def test_a_problem_ends_with_1_and_has_its_cure_below(run: Run, tell: Tell) -> N
     result = run("doctor")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    (number,) = [n for n, line in enumerate(lines) if line.startswith("problem")]
+    (number,) = [n for n, line in enumerate(lines) if line.startswith("problem ")]
     assert lines[number].startswith("problem  listen-address: blue: 192.0.2.1, where")
     assert lines[number + 1].startswith("         -> give it back: ip address add")
 
