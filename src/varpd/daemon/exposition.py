@@ -35,8 +35,14 @@ class _Part(Collector):
 
 
 def render(families: Iterable[Metric]) -> Iterator[bytes]:
-    """Yield the text of families piece by piece; a family without samples has none."""
+    """Yield the text of families piece by piece.
+
+    Those of one name that follow each other are parts of one family. A family without samples has
+    no text.
+    """
+    name = ""
     for family in families:
         for start in range(0, len(family.samples), SLICE):
             text = generate_latest(_Part(family, start))
-            yield text if start == 0 else text.split(b"\n", _HEADERS)[_HEADERS]
+            yield text.split(b"\n", _HEADERS)[_HEADERS] if family.name == name else text
+            name = family.name

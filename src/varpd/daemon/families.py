@@ -4,6 +4,7 @@ Labels are names of overlays and plugins, and words of the code; nothing that a 
 says ever becomes one.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -121,11 +122,11 @@ FAMILIES: Final = (
 
 
 class Page:
-    """All families with the samples of one scrape."""
+    """Families with samples of one scrape."""
 
-    def __init__(self) -> None:
-        """Begin with empty families."""
-        self._families = {family.name: _metric(family) for family in FAMILIES}
+    def __init__(self, families: Sequence[Family] = FAMILIES) -> None:
+        """Begin with empty families: all, or some."""
+        self._families = {family.name: _metric(family) for family in families}
 
     @property
     def families(self) -> list[Metric]:

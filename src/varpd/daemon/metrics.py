@@ -6,15 +6,16 @@ thousand overlays forwards frames meanwhile.
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Final
 
+from prometheus_client import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from varpd.control.stats import OverlayStats
 from varpd.daemon import exposition, statistics
 from varpd.daemon.degradation import CauseKind
-from varpd.daemon.families import Page
+from varpd.daemon.families import FAMILIES, Page
 from varpd.daemon.lag import LoopLag
 from varpd.daemon.lookups import Meters
 from varpd.daemon.overlay import Overlay
@@ -22,6 +23,12 @@ from varpd.daemon.overlays import Overlays
 from varpd.daemon.runner import Runner
 from varpd.daemon.statistics import Counts
 from varpd.daemon.views import state_of
+
+OVERLAYS: Final = 50
+"""Overlays whose samples are made at once: about a millisecond's work."""
+
+Counted = tuple[Overlay, OverlayStats]
+Samples = Iterator[tuple[float, tuple[str, ...]]]
 
 STATES: Final = ("online", "degraded", "stopped")
 """The states that overlays are counted by."""
@@ -62,20 +69,26 @@ class Metrics:
         return await statistics.gather(overlay, self._counts, self._runner.datapath)
 
     async def text(self) -> AsyncGenerator[bytes, None]:
-        """Yield all metrics as Prometheus reads them, piece by piece."""
-        page = Page()
-        self._add_daemon(page)
-        self._add_rows(page)
-        self._add_plugins(page)
+        """Yield all metrics as Prometheus reads them, piece by piece.
+
+        The samples of many overlays are made a slice at a time and thrown away once they are
+        written: all at once they would keep the garbage collector busy, and so the event loop.
+        """
+        counted: list[Counted] = []
         for overlay in self._overlays.all():
-            _add_state(page, overlay)
-            _add_stats(page, await self.stats(overlay))
+            counted.append((overlay, await self.stats(overlay)))
             await asyncio.sleep(0)
         # It reads files.
         process = await asyncio.to_thread(lambda: list(self._process.collect()))
-        for piece in exposition.render([*page.families, *process]):
+        host = Page()
+        self._add_daemon(host)
+        self._add_rows(host)
+        self._add_plugins(host)
+        for piece in exposition.render(_metrics(host, counted)):
             yield piece
             await asyncio.sleep(0)
+        for piece in exposition.render(process):
+            yield piece
 
     def _add_daemon(self, page: Page) -> None:
         runtime = platform.python_version()
@@ -111,37 +124,61 @@ class Metrics:
             page.add_distribution("varpd_lookup_duration_seconds", found, plugin)
 
 
-def _add_state(page: Page, overlay: Overlay) -> None:
+def _metrics(host: Page, counted: list[Counted]) -> Iterator[Metric]:
+    """Yield every family; one with samples of overlays in parts that follow each other."""
+    for family, metric in zip(FAMILIES, host.families, strict=True):
+        samples_of = _SAMPLES.get(family.name)
+        if samples_of is None:
+            yield metric
+            continue
+        for start in range(0, len(counted), OVERLAYS):
+            page = Page((family,))
+            for overlay, stats in counted[start : start + OVERLAYS]:
+                for value, labels in samples_of(overlay, stats):
+                    page.add(family.name, value, overlay.name, *labels)
+            yield from page.families
+
+
+def _words(counts: Mapping[str, int]) -> Samples:
+    return ((count, (word,)) for word, count in counts.items())
+
+
+def _info(overlay: Overlay, _: OverlayStats) -> Samples:
     plan = overlay.plan
-    labels = plan.name, plan.plugin.name, plan.encapsulation.name, str(plan.vnetid)
-    page.add("varpd_overlay_info", 1, *labels)
-    for cause in overlay.instance.causes:
-        page.add("varpd_overlay_degraded", 1, plan.name, cause.cause.value)
+    yield 1, (plan.plugin.name, plan.encapsulation.name, str(plan.vnetid))
 
 
-def _add_stats(page: Page, stats: OverlayStats) -> None:
-    name = stats.overlay
-    by_word: dict[str, Mapping[str, int]] = {
-        "varpd_punted_frames_total": stats.punted,
-        "varpd_kernel_dropped_frames_total": stats.kernel,
-        "varpd_forwarded_frames_total": stats.outcomes,
-        "varpd_dropped_frames_total": stats.dropped,
-        "varpd_sent_frames_total": stats.sent,
-        "varpd_ignored_statements_total": stats.ignored,
-        "varpd_table_entries": stats.table,
-        "varpd_table_events_total": stats.events,
-        "varpd_drift_total": stats.drift,
-    }
-    for family, counts in by_word.items():
-        for word, count in counts.items():
-            page.add(family, count, name, word)
-    for protocol, results in stats.proxied.items():
-        for result, count in results.items():
-            page.add("varpd_proxied_frames_total", count, name, protocol, result)
-    page.add("varpd_waiting_bytes", stats.waiting_bytes, name)
-    page.add("varpd_questions_in_progress", stats.questions, name)
-    page.add("varpd_overdue_questions_total", stats.overdue, name)
-    page.add("varpd_plugin_faults_total", stats.faults, name, stats.search)
-    page.add("varpd_plugin_panics_total", stats.panics, name, stats.search)
-    page.add("varpd_rows_wanted", stats.rows_wanted, name)
-    page.add("varpd_repaired_total", stats.repaired, name)
+def _degraded(overlay: Overlay, _: OverlayStats) -> Samples:
+    return ((1, (cause.cause.value,)) for cause in overlay.instance.causes)
+
+
+def _proxied(_: Overlay, stats: OverlayStats) -> Samples:
+    return (
+        (count, (protocol, result))
+        for protocol, results in stats.proxied.items()
+        for result, count in results.items()
+    )
+
+
+_SAMPLES: Final[dict[str, Callable[[Overlay, OverlayStats], Samples]]] = {
+    "varpd_overlay_info": _info,
+    "varpd_overlay_degraded": _degraded,
+    "varpd_punted_frames_total": lambda _, stats: _words(stats.punted),
+    "varpd_kernel_dropped_frames_total": lambda _, stats: _words(stats.kernel),
+    "varpd_forwarded_frames_total": lambda _, stats: _words(stats.outcomes),
+    "varpd_dropped_frames_total": lambda _, stats: _words(stats.dropped),
+    "varpd_proxied_frames_total": _proxied,
+    "varpd_sent_frames_total": lambda _, stats: _words(stats.sent),
+    "varpd_waiting_bytes": lambda _, stats: iter([(stats.waiting_bytes, ())]),
+    "varpd_questions_in_progress": lambda _, stats: iter([(stats.questions, ())]),
+    "varpd_overdue_questions_total": lambda _, stats: iter([(stats.overdue, ())]),
+    "varpd_ignored_statements_total": lambda _, stats: _words(stats.ignored),
+    "varpd_plugin_faults_total": lambda _, stats: iter([(stats.faults, (stats.search,))]),
+    "varpd_plugin_panics_total": lambda _, stats: iter([(stats.panics, (stats.search,))]),
+    "varpd_table_entries": lambda _, stats: _words(stats.table),
+    "varpd_table_events_total": lambda _, stats: _words(stats.events),
+    "varpd_rows_wanted": lambda _, stats: iter([(stats.rows_wanted, ())]),
+    "varpd_drift_total": lambda _, stats: _words(stats.drift),
+    "varpd_repaired_total": lambda _, stats: iter([(stats.repaired, ())]),
+}
+"""What an overlay has for each family that has overlays: values, with the labels but its name."""

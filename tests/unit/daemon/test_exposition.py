@@ -35,3 +35,9 @@ def test_no_piece_is_long() -> None:
 
 def test_a_family_without_samples_is_not_named() -> None:
     assert list(render([family(0)])) == []
+
+
+def test_parts_of_a_family_that_follow_each_other_are_one() -> None:
+    whole, first, second = family(4), family(2), family(4)
+    second.samples = second.samples[2:]
+    assert b"".join(render([first, family(0), second])) == generate_latest(Whole([whole]))

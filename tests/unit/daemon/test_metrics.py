@@ -8,7 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support import overlays as support
 from support.overlays import Parts, request
+from varpd.daemon import metrics
 from varpd.daemon.degradation import CauseKind
+from varpd.daemon.exposition import SLICE
 from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.engine.events import FramesPunted
 from varpd.net import vxlan
@@ -97,3 +99,20 @@ async def test_what_a_plugin_answered_stays_counted_when_its_overlay_goes(parts:
     found = await scraped(parts)
     assert values(found, "varpd_lookups") == before
     assert values(found, "varpd_punted_frames") == {}
+
+
+async def test_many_overlays_are_one_family_and_hold_nobody_up(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "OVERLAYS", 3)
+    for number in range(1, 8):
+        await parts.service.create(request(f"o{number}", vnetid=number))
+    stream = await parts.service.metrics()
+    text = b"".join([piece async for piece in stream.chunks]).decode()
+    assert text.count("# TYPE varpd_overlay_info gauge") == 1
+    found = await scraped(parts)
+    assert len(values(found, "varpd_overlay_info")) == 7
+    assert len(values(found, "varpd_table_entries")) == 7 * 6
+    first = (await parts.service.metrics()).chunks
+    pieces = [piece.count(b"\n") async for piece in first]
+    assert max(pieces) <= SLICE + 2
