@@ -43,6 +43,10 @@ class Drift:
         """Begin with nothing in doubt."""
         self._overlay = overlay
         self._waiting: dict[bytes, None] = {}
+        # A MAC is asked about once at a time: else an answer from before a repair would count
+        # after it.
+        self._asked: set[bytes] = set()
+        self._once_more: set[bytes] = set()
         self._lost: list[bytes] = []
         self._differences = Differences(overlay)
 
@@ -70,7 +74,9 @@ class Drift:
         for mac in macs:
             if room <= 0:
                 break
-            if mac not in self._waiting:
+            if mac in self._asked:
+                self._once_more.add(mac)
+            elif mac not in self._waiting:
                 self._waiting[mac] = None
                 room -= 1
         self._ask(out)
@@ -86,11 +92,12 @@ class Drift:
     def _ask(self, out: list[Command]) -> None:
         overlay = self._overlay
         checks = overlay.checks
-        while self._waiting and len(checks) < ASKED_MAX:
+        while self._waiting and len(self._asked) < ASKED_MAX:
             macs = [mac for mac, _ in zip(self._waiting, range(SLICE), strict=False)]
             for mac in macs:
                 del self._waiting[mac]
                 checks[mac] = valid_of(overlay.entries.get(mac))
+            self._asked.update(macs)
             out.append(CheckRows(overlay.name, macs))
 
     # -- what is found -------------------------------------------------------------------------
@@ -100,7 +107,9 @@ class Drift:
     ) -> None:
         """Compare what rows MACs have with what they should have."""
         overlay = self._overlay
-        again = []
+        self._asked.difference_update(macs)
+        again = [mac for mac in macs if mac in self._once_more]
+        self._once_more.difference_update(again)
         repairs: dict[bytes, tuple[Target, ...]] = {}
         for mac, row in zip(macs, found, strict=True):
             valid = valid_of(overlay.entries.get(mac))

@@ -166,6 +166,17 @@ def test_a_mac_is_asked_about_once() -> None:
     known().when(touched(mac(1), mac(1)), then=[CheckRows(OVERLAY, [mac(1)])])
 
 
+def test_a_mac_that_is_asked_about_is_asked_about_again_afterwards() -> None:
+    story = known().when(touched(mac(1))).when(touched(mac(1)), then=[])
+    said = found(story, MISSING)
+    assert without_notes(said) == [
+        Install(OVERLAY, target(2), [mac(1)], []),
+        CheckRows(OVERLAY, [mac(1)]),
+    ]
+    assert found(story, row(2)) == []
+    assert story.count("drift.missing") == 1
+
+
 def test_many_are_asked_about_in_slices_and_not_all_at_once() -> None:
     macs = [bytes(mac(number)) for number in range(3000)]
     story = Script().when(touched(*macs))

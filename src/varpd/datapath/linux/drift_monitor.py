@@ -82,6 +82,7 @@ class DriftMonitor:
         self._touched: dict[str, _Touched] = {}
         self._touched_links: set[str] = set()
         self._touched_loopback = False
+        self._lost = False
 
     def start(self) -> None:
         """Begin.
@@ -118,13 +119,18 @@ class DriftMonitor:
             try:
                 data = self._socket.recv(_RECEIVE_SIZE)
             except BlockingIOError:
+                if self._lost:
+                    # Only now: until all is read the kernel drops without a word.
+                    self._lost = False
+                    self._ear.overflowed()
                 break
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.overflows += 1
-                _log.warning("drift monitor overflowed", overflows=self.overflows)
-                self._ear.overflowed()
+                if not self._lost:
+                    _log.warning("drift monitor overflowed", overflows=self.overflows)
+                self._lost = True
                 continue
             for message in netlink.messages(data):
                 self.take(data, message)
