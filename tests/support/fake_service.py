@@ -243,6 +243,11 @@ class FakeService:
         mac = _mac(mac)
         overlay.targets = [entry for entry in overlay.targets if entry.mac != mac]
 
+    async def forget_state(self, name: str) -> OverlayInfo:
+        overlay = self._overlay(name)
+        overlay.forgotten += 1
+        return overlay.info()
+
     async def flush(self, name: str) -> None:
         overlay = self._overlay(name)
         overlay.targets = [entry for entry in overlay.targets if entry.origin == "administrator"]

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Address
 from typing import ClassVar, Final
 
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from support.probes import GoodProbe, PointProbe
 from varpd.control.messages import CreateOverlay
 from varpd.daemon import catalogue
+from varpd.daemon.backoff import Backoff
 from varpd.daemon.creation import Surroundings
 from varpd.daemon.instance import Instance
 from varpd.daemon.journal import Journal
@@ -19,6 +22,7 @@ from varpd.daemon.lookups import Meters
 from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
+from varpd.daemon.restoring import Restoration
 from varpd.daemon.runner import Runner
 from varpd.daemon.service import DaemonService
 from varpd.daemon.shared import SharedObjects
@@ -44,6 +48,10 @@ from varpd.provider.host import Host
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import Plugin, PointPlugin
 from varpd.provider.properties import Property, PropertyType, Range, Value
+from varpd.store.memory import MemoryStore
+
+BOOT: Final = "b00t"
+"""Which boot of the host it is."""
 
 REFUSAL: Final = DatapathError(DatapathErrorCode.PORT_IN_USE, "something listens on that port")
 
@@ -121,6 +129,9 @@ class RememberingDatapath:
     async def state(self, overlay: str) -> LinkState:
         link = self.links[overlay]
         return LinkState(overlay, f"vx-{overlay}", link.mtu or 1500, ())
+
+    async def present(self) -> list[str]:
+        return sorted(self.links)
 
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         if self.paths.get(target) == 0:
@@ -200,11 +211,36 @@ def surroundings(defaults: Mapping[str, Value] | None = None) -> Surroundings:
     )
 
 
-class Parts:
-    """Engine, runner, datapath, overlays and service of one host."""
+class Clock:
+    """Time that passes when the test says so."""
 
     def __init__(self) -> None:
+        self.pauses: list[float] = []
+        """How long the sleepers want to sleep, in order."""
+        self._wake = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await self._wake.wait()
+
+    def pass_time(self) -> None:
+        """Let all who sleep wake up."""
+        self._wake.set()
+        self._wake = asyncio.Event()
+
+
+class Parts:
+    """Engine, runner, datapath, store, overlays and service of one host."""
+
+    def __init__(
+        self,
+        store: MemoryStore | None = None,
+        plugins: Sequence[type[Plugin]] = (),
+        boot: str = BOOT,
+    ) -> None:
         self.tasks = Tasks()
+        self.store = MemoryStore() if store is None else store
+        self.clock = Clock()
         self.engine = Engine()
         self._shared = SharedObjects()
         self.meters = Meters()
@@ -216,12 +252,30 @@ class Parts:
 
         self.runner = Runner(self.engine, make, asyncio.get_running_loop())
         (self.datapath,) = made
-        self.overlays = Overlays(self.runner, surroundings(), self.instance, self.tasks)
+        known = registry(*plugins)
+        here = structs.replace(surroundings(), plugins=known.plugins)
+        self.overlays = Overlays(self.runner, here, self.instance, self.tasks, self.store, boot)
         self.journal = Journal(asyncio.get_running_loop().time)
         self.runner.observers.append(self.journal)
         metrics = Metrics("0.0-probe", self.overlays, self.runner, self.engine, self.meters)
+        self.restoration = Restoration(
+            self.overlays,
+            self.datapath,
+            self.store,
+            self.tasks,
+            boot,
+            self.clock.sleep,
+            lambda: Backoff(uniform=lambda low, _high: low),
+        )
         self.service = DaemonService(
-            self.overlays, self.runner, self.engine, registry(), self.journal, metrics
+            self.overlays,
+            self.restoration,
+            self.store,
+            self.runner,
+            self.engine,
+            known,
+            self.journal,
+            metrics,
         )
 
     def instance(self, plan: Plan) -> Instance:
@@ -238,7 +292,21 @@ class Parts:
             self._shared,
             lambda: None,
             meter=self.meters.of_instance(plan.plugin.name),
+            keep=partial(self.store.save_state, plan.name),
         )
+
+    async def restore(self) -> None:
+        """Do what a daemon does at its start."""
+        await self.restoration.load()
+        await self.restoration.restore()
+        self.service.open()
+
+    async def end(self) -> None:
+        """Do what a daemon does at its end."""
+        await self.restoration.end()
+        await self.overlays.end()
+        await self.tasks.end()
+        self.runner.close()
 
 
 @asynccontextmanager
@@ -251,9 +319,7 @@ async def parts() -> AsyncIterator[Parts]:
             yield made
         finally:
             made.datapath.failing.clear()
-            await made.overlays.end()
-            await made.tasks.end()
-            made.runner.close()
+            await made.end()
 
 
 def request(

@@ -4,6 +4,8 @@ import click
 
 from varpd.cli import parsing
 from varpd.cli.connection import complete_overlays, connect
+from varpd.cli.exits import complain
+from varpd.control.messages import OverlayInfo
 
 
 @click.command(name="modify")
@@ -36,6 +38,11 @@ from varpd.cli.connection import complete_overlays, connect
     metavar="NAME=VALUE",
     help="Set a property; several are set all or none. NAME= goes back to the default.",
 )
+@click.option(
+    "--forget-state",
+    is_flag=True,
+    help="Forget what the plugin saved, and start it from its properties alone.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -44,10 +51,12 @@ def command(
     deleted_entries: tuple[str, ...],
     flush_table: bool,
     prop: tuple[tuple[str, str], ...],
+    forget_state: bool,
 ) -> None:
     """Change the overlay NAME: its table or its properties, one kind of action at a time."""
-    _check_one_action(set_entries, deleted_entries, flush_table, prop)
+    _check_one_action(set_entries, deleted_entries, flush_table, prop, forget_state)
     values = parsing.properties(prop)
+    changed: OverlayInfo | None = None
     with connect(ctx) as client:
         for mac, target in set_entries:
             client.set_entry(name, mac, target)
@@ -56,7 +65,11 @@ def command(
         if flush_table:
             client.flush(name)
         if values:
-            client.set_properties(name, values)
+            changed = client.set_properties(name, values)
+        if forget_state:
+            changed = client.forget_state(name)
+    if changed is not None and changed.state != "online":
+        complain(f"{name} is changed, and {changed.state}: {changed.detail or 'see show -f'}")
 
 
 def _check_one_action(
@@ -64,7 +77,9 @@ def _check_one_action(
     deleted_entries: tuple[str, ...],
     flush_table: bool,
     prop: tuple[tuple[str, str], ...],
+    forget_state: bool,
 ) -> None:
-    kinds = sum(map(bool, (set_entries, deleted_entries, flush_table, prop)))
+    actions = (set_entries, deleted_entries, flush_table, prop, forget_state)
+    kinds = sum(map(bool, actions))
     if kinds != 1 or len(set_entries) > 1 or len(deleted_entries) > 1:
-        raise click.UsageError("exactly one of -s, -d, -f, or any number of -p")
+        raise click.UsageError("exactly one of -s, -d, -f, --forget-state, or any number of -p")

@@ -23,6 +23,10 @@ class Client(Reader):
         body = SetProperties(dict(values))
         return decode(self._call("PATCH", f"{overlay_path(name)}/properties", body), OverlayInfo)
 
+    def forget_state(self, name: str) -> OverlayInfo:
+        """Forget what the plugin saved, and start it from its properties alone."""
+        return _decode(self._call("POST", f"{_overlay(name)}/forget-state"), OverlayInfo)
+
     def set_entry(self, name: str, mac: str, target: str) -> None:
         """Say where a MAC is: ``IP:PORT``, ``[IPV6]:PORT`` or ``drop``."""
         self._call("PUT", f"{overlay_path(name)}/entries/{quoted(mac)}", SetEntry(target))

@@ -161,6 +161,9 @@ class OverlayInfo(Struct, frozen=True):
 
     properties: dict[str, JsonValue]
 
+    temporary: bool = False
+    """Whether it is forgotten when the host restarts."""
+
 
 class PropertyInfo(Struct, frozen=True):
     """One property of an overlay. ``GET /v1/overlays/NAME/properties``."""

@@ -109,6 +109,10 @@ async def _set_properties(
     return await service.set_properties(at["name"], body.properties)
 
 
+async def _forget_state(service: Service, at: Mapping[str, str], _body: None) -> OverlayInfo:
+    return await service.forget_state(at["name"])
+
+
 async def _targets(service: Service, at: Mapping[str, str], _body: None) -> list[TargetInfo]:
     return await service.targets(at["name"])
 
@@ -246,6 +250,15 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         "Set properties, all or none",
         _set_properties,
         SetProperties,
+        OverlayInfo,
+        HTTPStatus.OK,
+    ),
+    _change(
+        "POST",
+        f"{_V}/overlays/{{name}}/forget-state",
+        "Forget what the plugin saved, and start it from its properties alone",
+        _forget_state,
+        _NOTHING,
         OverlayInfo,
         HTTPStatus.OK,
     ),

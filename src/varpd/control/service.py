@@ -34,6 +34,9 @@ class Service(Protocol):
     async def set_properties(self, name: str, values: Mapping[str, str | None]) -> OverlayInfo:
         """Set properties of an overlay, all or none; None goes back to the default."""
 
+    async def forget_state(self, name: str) -> OverlayInfo:
+        """Forget what the plugin saved, and start it from its properties alone."""
+
     async def set_entry(self, name: str, mac: str, target: str) -> None:
         """Say where a MAC is (``IP:PORT``, ``[IPV6]:PORT``), or that frames to it are dropped."""
 

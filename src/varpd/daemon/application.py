@@ -23,6 +23,7 @@ from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Plan
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.recent import Recent
+from varpd.daemon.restoring import Restoration
 from varpd.daemon.runner import Runner
 from varpd.daemon.service import VERSION, DaemonService
 from varpd.daemon.shared import SharedObjects
@@ -33,6 +34,7 @@ from varpd.datapath.base import Datapath, Sink
 from varpd.datapath.linux.keeping import Keeper
 from varpd.engine.engine import Engine
 from varpd.provider.properties import Property
+from varpd.store.base import Store
 
 SECRET_SIZE: Final = 16
 """Bytes of the key that guests must not guess, by which their MACs share limits."""
@@ -67,18 +69,23 @@ class Application:
         self,
         settings: config.Config,
         registry: Registry,
+        store: Store,
+        boot: str,
         make_datapath: DatapathMaker | None = None,
         recent: Recent | None = None,
     ) -> None:
-        """Take the configuration and the plugins.
+        """Take the configuration, the plugins and the store.
 
         Args:
             settings: the configuration.
             registry: the plugins.
+            store: what survives a restart.
+            boot: which boot of the host this is.
             make_datapath: makes the datapath; the configured one unless given.
             recent: keeps the last lines of the log for reports.
         """
         self._config = settings
+        self._store = store
         self._tasks = Tasks()
         self._shared = SharedObjects()
         self._watchdog = Watchdog()
@@ -97,11 +104,16 @@ class Application:
             datapath=datapath.name,
             encapsulations=datapath.encapsulations,
         )
-        self._overlays = Overlays(self._runner, surroundings, self._instance, self._tasks)
+        self._overlays = Overlays(
+            self._runner, surroundings, self._instance, self._tasks, store, boot
+        )
+        self._restoration = Restoration(self._overlays, datapath, store, self._tasks, boot)
         self._lag = LoopLag()
         metrics = Metrics(VERSION, self._overlays, self._runner, engine, self._meters, self._lag)
         self._service = DaemonService(
             self._overlays,
+            self._restoration,
+            store,
             self._runner,
             engine,
             registry,
@@ -123,16 +135,25 @@ class Application:
         return self._runner.datapath
 
     async def start(self, listening: socket.socket) -> None:
-        """Get ready, then answer on a listening control socket.
+        """Get ready, then answer on a listening control socket; `restore` has to follow.
 
         Raises:
             DatapathError: it cannot work here.
+            StoreError: what is stored cannot be read.
         """
         await self._runner.datapath.start()
         self._watchdog.start()
         self._lag.start()
+        await self._restoration.load()
         await self._server.start(listening)
         self._sweeper.start()
+
+    async def restore(self, progress: Callable[[int, int], None]) -> None:
+        """Bring all overlays to work, or to a reason why not; then take changes.
+
+        `progress` is told how many of how many have been tried.
+        """
+        await self._restoration.restore(progress)
         self._service.open()
         # What was made so far stays; the collector need not look at it again and again.
         gc.collect()
@@ -147,12 +168,14 @@ class Application:
         log.set_level(settings.daemon.log_level)
         self._overlays.set_defaults(settings.defaults)
         self._server.set_access(await asyncio.to_thread(rights.access_of, settings.access))
+        await self._restoration.reload()
         await self._overlays.reload()
 
     async def stop(self) -> None:
-        """End everything: no more requests, overlays removed, datapath let go."""
+        """End everything: no more requests, states saved, datapath let go; links and rows stay."""
         self._service.close()
         await self._server.stop()
+        await self._restoration.end()
         await self._overlays.end()
         self._sweeper.stop()
         await self._tasks.end()
@@ -181,6 +204,7 @@ class Application:
             changed=changed,
             watchdog=self._watchdog,
             meter=self._meters.of_instance(plan.plugin.name),
+            keep=partial(self._store.save_state, plan.name),
         )
         return made
 

@@ -27,10 +27,10 @@ from varpd.daemon.overlay import Overlay, Plan
 from varpd.daemon.refusals import REFUSALS, refusal
 from varpd.daemon.runner import Runner
 from varpd.datapath.encapsulation import ENCAPSULATIONS, Encapsulation
-from varpd.engine.events import LinksReady, OverlayAdded, OverlayRemoved
+from varpd.engine.events import EntrySet, LinksReady, OverlayAdded, OverlayRemoved
 from varpd.engine.settings import Mode
 from varpd.provider.errors import Unsupported
-from varpd.provider.plugin import Plugin, PointPlugin, StopReason
+from varpd.provider.plugin import Plugin, PointPlugin, State, StopReason
 from varpd.provider.properties import Property, Value
 
 RESERVED_NAMES: Final = frozenset({"all", "default", "lo"})
@@ -65,39 +65,61 @@ def plan(request: CreateOverlay, here: Surroundings, number: int) -> Plan:
         ControlError: it cannot be; all missing properties are named at once.
     """
     check_name(request.name)
-    encapsulation = _encapsulation(request.encap, here)
+    encapsulation = find_encapsulation(request.encap, here)
     if not 0 <= request.vnetid <= encapsulation.vnetid_max:
         message = (
             f"vnetid {request.vnetid} is out of range; "
             f"possible for {encapsulation.name}: 0-{encapsulation.vnetid_max}"
         )
         raise ControlError(ErrorCode.INVALID, message, "vnetid")
-    plugin = _plugin(request.search, here)
+    plugin = find_plugin(request.search, here)
+    inner = properties.of_plugin(plugin, encapsulation.kinds)
+    declared = (*here.own, *encapsulation.properties, *inner)
+    given = properties.parse(declared, request.properties, running=False)
+    values = {name: value for name, value in given.items() if value is not None}
+    return assemble(
+        request.name, request.vnetid, number, encapsulation, plugin, values, here.defaults, here
+    )
+
+
+def assemble(
+    name: str,
+    vnetid: int,
+    number: int,
+    encapsulation: Encapsulation,
+    plugin: type[Plugin],
+    values: Mapping[str, Value],
+    defaults: Mapping[str, Value],
+    here: Surroundings,
+) -> Plan:
+    """Return the plan of an overlay with these values, each of which fits its declaration.
+
+    Raises:
+        ControlError: they do not fit together; all missing properties are named at once.
+    """
     outer = (*here.own, *encapsulation.properties)
     inner = properties.of_plugin(plugin, encapsulation.kinds)
     declared = (*outer, *inner)
-    given = properties.parse(declared, request.properties, running=False)
-    values = {name: value for name, value in given.items() if value is not None}
-    properties.check_required(declared, properties.effective(declared, values, here.defaults))
+    properties.check_required(declared, properties.effective(declared, values, defaults))
     outer_names = {item.name for item in outer}
     own: dict[str, Value] = {
-        catalogue.VNETID: request.vnetid,
+        catalogue.VNETID: vnetid,
         catalogue.ENCAP: encapsulation.name,
         catalogue.SEARCH: plugin.name,
         catalogue.NUMBER: number,
         catalogue.DATAPATH: here.datapath,
     }
     result = Plan(
-        name=request.name,
-        vnetid=request.vnetid,
+        name=name,
+        vnetid=vnetid,
         number=number,
         encapsulation=encapsulation,
         plugin=plugin,
         mode=Mode.POINT if issubclass(plugin, PointPlugin) else Mode.DYNAMIC,
         outer=outer,
         inner=inner,
-        defaults=here.defaults,
-        values=own | {name: value for name, value in values.items() if name in outer_names},
+        defaults=defaults,
+        values=own | {item: value for item, value in values.items() if item in outer_names},
         plugin_values={n: value for n, value in values.items() if n not in outer_names},
     )
     try:
@@ -119,27 +141,6 @@ def check_name(name: str) -> None:
             f"'-', the first a letter or digit, and none of {', '.join(sorted(RESERVED_NAMES))}"
         )
         raise ControlError(ErrorCode.INVALID, message, "name")
-
-
-def check_vnetid(new: Plan, others: Iterable[Plan]) -> None:
-    """Check that no other overlay has the vnetid with that encapsulation and listen port.
-
-    Raises:
-        ControlError: one has, and which.
-    """
-    port = new.settings().listen_port
-    for other in others:
-        if (
-            other.vnetid == new.vnetid
-            and other.encapsulation.name == new.encapsulation.name
-            and other.settings().listen_port == port
-        ):
-            where = "" if port is None else f" on port {port}"
-            message = (
-                f"vnetid {new.vnetid} of {new.encapsulation.name}{where} "
-                f"belongs to overlay {other.name}"
-            )
-            raise ControlError(ErrorCode.CONFLICT, message, "vnetid")
 
 
 def free_number(taken: Iterable[int]) -> int:
@@ -166,8 +167,22 @@ def unsupported(
     return ControlError(ErrorCode.UNSUPPORTED, message, "search")
 
 
-async def build(overlay: Overlay, runner: Runner) -> None:
+async def build(
+    overlay: Overlay,
+    runner: Runner,
+    state: State | None = None,
+    entries: Sequence[EntrySet] = (),
+    *,
+    undone: StopReason = StopReason.DELETED,
+) -> None:
     """Make the instance and the links of an overlay.
+
+    Args:
+        overlay: the overlay.
+        runner: will serve it.
+        state: what its plugin saved in an earlier life.
+        entries: the administrator's.
+        undone: what the instance is told if a later step fails.
 
     Raises:
         ControlError: a step failed; nothing is left behind.
@@ -181,8 +196,10 @@ async def build(overlay: Overlay, runner: Runner) -> None:
             undo.callback(runner.instances.pop, name, None)
             runner.feed(OverlayAdded(name, overlay.plan.settings()))
             undo.callback(runner.feed, OverlayRemoved(name))
-            await _start(instance, overlay.plan)
-            undo.push_async_callback(instance.stop, StopReason.DELETED)
+            for entry in entries:
+                runner.feed(entry)
+            await _start(instance, overlay.plan, state)
+            undo.push_async_callback(instance.stop, undone)
             check_elsewhere(overlay, runner)
             overlay.links = await runner.datapath.open(overlay.link())
             runner.feed(LinksReady(name))
@@ -204,14 +221,32 @@ def check_elsewhere(overlay: Overlay, runner: Runner) -> None:
         raise ControlError(ErrorCode.INVALID, message)
 
 
-async def _start(instance: Instance, wanted: Plan) -> None:
+async def take_apart(overlay: Overlay, runner: Runner, reason: StopReason) -> None:
+    """Undo what `build` has done.
+
+    Raises:
+        DatapathError: the links cannot be removed; all else is done.
+    """
+    if overlay.stopped is None:
+        await overlay.instance.stop(reason)
+        runner.instances.pop(overlay.name, None)
+        runner.feed(OverlayRemoved(overlay.name))
+    await runner.datapath.close(overlay.name)
+
+
+async def _start(instance: Instance, wanted: Plan, state: State | None) -> None:
     try:
-        await instance.start(wanted.plugin_values)
+        await instance.start(wanted.plugin_values, state)
     except Unsupported as exc:
         raise unsupported(wanted.plugin, wanted.encapsulation, exc) from exc
 
 
-def _encapsulation(name: str, here: Surroundings) -> Encapsulation:
+def find_encapsulation(name: str, here: Surroundings) -> Encapsulation:
+    """Return an encapsulation that can be had here.
+
+    Raises:
+        ControlError: there is none of that name; all are named.
+    """
     if name not in here.encapsulations or name not in ENCAPSULATIONS:
         known = ", ".join(here.encapsulations) or "none"
         message = f"no encapsulation {name!r} with datapath {here.datapath}; there are: {known}"
@@ -219,7 +254,12 @@ def _encapsulation(name: str, here: Surroundings) -> Encapsulation:
     return ENCAPSULATIONS[name]
 
 
-def _plugin(name: str, here: Surroundings) -> type[Plugin]:
+def find_plugin(name: str, here: Surroundings) -> type[Plugin]:
+    """Return a plugin.
+
+    Raises:
+        ControlError: there is none of that name; all are named.
+    """
     if name not in here.plugins:
         known = ", ".join(sorted(here.plugins)) or "none"
         message = f"no search plugin {name!r}; there are: {known}"

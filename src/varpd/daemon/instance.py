@@ -11,7 +11,6 @@ what was saved last::
 """
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,19 +18,20 @@ from typing import Final
 
 from msgspec import Struct
 
+from varpd.daemon.backoff import Backoff
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.declared import Declared
 from varpd.daemon.degradation import Cause, CauseKind
 from varpd.daemon.guard import STOPPED
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
-from varpd.daemon.life import Life
+from varpd.daemon.life import Life, LifeOwner
 from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import PanicSaid
 from varpd.daemon.operations import Operations
 from varpd.daemon.questions import Questions, failed
 from varpd.daemon.recent import PANIC
-from varpd.daemon.saver import Saver
+from varpd.daemon.saver import Keep, Saver, keep_nothing
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
@@ -73,19 +73,6 @@ class InstanceSettings(Struct, frozen=True):
     """Seconds between restarts at most; who worked twice as long begins at the least again."""
 
 
-class _Owner:
-    """What one life reports to, so that the instance knows which of its lives it was."""
-
-    def __init__(self, health: Health, emit: Callable[[Event], None]) -> None:
-        self.fault = health.fault
-        self.good = health.good
-        self.condition = health.condition
-        self.note = health.note
-        self.emit = emit
-        self.save_wanted: Callable[[], None] = lambda: None
-        self.panicked: Callable[[PanicSaid], None] = lambda _: None
-
-
 class Instance:
     """One search plugin at work for one overlay.
 
@@ -108,6 +95,7 @@ class Instance:
         changed: Callable[[], None],
         watchdog: Watchdog | None = None,
         meter: Meter | None = None,
+        keep: Keep = keep_nothing,
     ) -> None:
         """Take what the instance works for and with.
 
@@ -124,6 +112,7 @@ class Instance:
             changed: called when causes, the saved state or the default target changed.
             watchdog: is told who runs on the event loop.
             meter: counts what the plugin answers.
+            keep: stores what the plugin saved.
         """
         self.values: Mapping[str, Value] = {}
         """The plugin's properties that are set."""
@@ -147,13 +136,13 @@ class Instance:
         self._counts = Counter(_COUNTED)
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
-        self._saver = Saver(overlay, self._health, tasks, changed)
+        self._saver = Saver(overlay, self._health, tasks, changed, keep)
         self._declared = Declared(plugin, encapsulation.kinds)
         self._life: Life | None = None
         self._starting: Life | None = None
         self._ended = asyncio.Event()
         self._recovery: asyncio.Task[None] | None = None
-        self._attempt, self._began = 0, 0.0
+        self._pauses, self._began = Backoff(settings.restart_min, settings.restart_max), 0.0
 
     async def start(self, values: Mapping[str, Value], state: State | None = None) -> None:
         """Make the plugin's object, set its properties, start it, and save it.
@@ -270,6 +259,29 @@ class Instance:
         if self._life is life and self._settings.preload:
             life.preload(self._settings.max_targets, self._settings.lookup_timeout)
 
+    async def forget_state(self) -> None:
+        """Forget what was saved, and make another object of the plugin from its properties alone.
+
+        If that does not come to work it is tried again, as after a panic.
+
+        Raises:
+            StoreError: the state cannot be forgotten; nothing has changed.
+        """
+        async with self._lock:
+            await self._saver.forget()
+            life, self._life = self._life, None
+            try:
+                if life is not None:
+                    self._emit_stopped(life.exchange.stop())
+                    await life.end(StopReason.FAULT)
+            finally:
+                self._saver.resume()
+            self._health.clear(CauseKind.PLUGIN)
+            await self._try_again()
+            if self._recovery is None or self._recovery.done():
+                work = self._keep_trying()  # which ends at once if there is nothing to do
+                self._recovery = self._tasks.start(work, f"{self._place.overlay} recovery")
+
     async def stop(self, reason: StopReason) -> None:
         """End the instance for good; nothing is emitted after this returned."""
         if self._ended.is_set():
@@ -297,7 +309,7 @@ class Instance:
         if self._ended.is_set():
             raise InstanceFailed("the instance was stopped")
         settings = self._settings
-        owner = _Owner(self._health, self._emit)
+        owner = LifeOwner(self._health, self._emit)
         life = Life(self._place, self._shared, self._watchdog, owner, self._counts, self.meter)
         owner.save_wanted = lambda: self._saver.save_soon(life, self._settings.lookup_timeout)
         owner.panicked = lambda panic: self._panicked(life, panic)
@@ -360,7 +372,7 @@ class Instance:
         self._health.clear(CauseKind.PLUGIN)
         self._health.degrade(CauseKind.PANIC, panic.message)
         if self._loop.time() - self._began > 2 * self._settings.restart_max:
-            self._attempt = 0
+            self._pauses.reset()
         self._recovery = self._tasks.start(self._recover(life, dropped), f"{life} recovery")
 
     def _emit_stopped(self, dropped: list[Event]) -> None:
@@ -374,12 +386,13 @@ class Instance:
         self._emit_stopped(dropped)
         async with self._lock:
             await life.end(StopReason.FAULT)
+        await self._keep_trying()
+
+    async def _keep_trying(self) -> None:
+        """Make another life after a while, until one comes to work."""
         while self._life is None:
-            low, high = self._settings.restart_min, self._settings.restart_max
-            delay = min(high, low * 2**self._attempt * random.uniform(1, 1.5))  # noqa: S311
-            self._attempt = min(self._attempt + 1, 10)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), delay)
+                await asyncio.wait_for(self._ended.wait(), self._pauses.next())
             if self._ended.is_set():
                 return
             async with self._lock:

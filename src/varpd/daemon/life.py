@@ -7,24 +7,40 @@ What it says through its host takes effect from the moment when `start` has retu
 """
 
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from varpd.daemon.calls import Caller, OperationFailed
 from varpd.daemon.exchange import Exchange, Owner
 from varpd.daemon.guard import Guard
+from varpd.daemon.health import Health
 from varpd.daemon.host import InstanceHost, Place
 from varpd.daemon.lookups import Meter
-from varpd.daemon.mailbox import Mailbox
+from varpd.daemon.mailbox import Mailbox, PanicSaid
 from varpd.daemon.operations import Operations, questions_of
 from varpd.daemon.preload import preload
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
+from varpd.engine.events import Event
 from varpd.provider.answers import Target
 from varpd.provider.judge import Judge
 from varpd.provider.plugin import DynamicPlugin, PointPlugin, State, StopReason
 from varpd.provider.properties import Value
+
+
+class LifeOwner:
+    """What one life reports to, so that the instance knows which of its lives it was."""
+
+    def __init__(self, health: Health, emit: Callable[[Event], None]) -> None:
+        """Take what hears of faults, and what takes events."""
+        self.fault = health.fault
+        self.good = health.good
+        self.condition = health.condition
+        self.note = health.note
+        self.emit = emit
+        self.save_wanted: Callable[[], None] = lambda: None
+        self.panicked: Callable[[PanicSaid], None] = lambda _: None
 
 
 class Life:

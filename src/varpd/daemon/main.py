@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NoReturn, get_args
 
@@ -27,9 +28,21 @@ from varpd.daemon.recent import Recent
 from varpd.daemon.service import VERSION
 from varpd.daemon.sockets import KeptSockets
 from varpd.datapath.base import DatapathError
+from varpd.store.base import Store, StoreError
+from varpd.store.sqlite import FILE_NAME, SqliteStore
 
-START_ERRORS: Final = (configuration.ConfigError, lock.Locked, ListenError, DatapathError, OSError)
+START_ERRORS: Final = (
+    configuration.ConfigError,
+    lock.Locked,
+    ListenError,
+    DatapathError,
+    StoreError,
+    OSError,
+)
 """What is said in one line when the daemon cannot start; anything else is a fault of ours."""
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Where the kernel says which boot of the host this is (random(4))."""
 
 _log: Final = structlog.get_logger()
 
@@ -135,16 +148,17 @@ def run(options: Options) -> int:
     notifier = Notifier.from_environment()
     raise_file_limit()
     with contextlib.ExitStack() as held:
-        kept = held.enter_context(contextlib.closing(KeptSockets.from_environment(notifier)))
+        kept = held.enter_context(closing(KeptSockets.from_environment(notifier)))
         held.enter_context(lock.directory(daemon.state_dir))
         if daemon.datapath != "memory":  # which touches nothing of the network namespace
             held.enter_context(lock.namespace())
+        store = held.enter_context(closing(SqliteStore(daemon.state_dir / FILE_NAME)))
         group = rights.socket_group(settings.access)
         listener = held.enter_context(listen(daemon.socket, group))
         rights.check_socket(daemon.socket, group)
         registry = load_plugins(daemon.plugin_dirs)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            life = Life(options, settings, registry, notifier, kept, recent)
+            life = Life(options, settings, registry, notifier, kept, store, recent)
             return runner.run(life.run(listener))
 
 
@@ -164,8 +178,8 @@ def raise_file_limit() -> None:
 class Life:
     """The daemon from its start to its end, and the signals in between.
 
-    SIGTERM and SIGINT end it in order, a second one at once. SIGHUP has the configuration and
-    the data behind plugins read again.
+    SIGTERM and SIGINT end it in order, a second one at once. Links and rows stay and carry
+    traffic either way. SIGHUP has the configuration and the data behind plugins read again.
     """
 
     def __init__(
@@ -175,15 +189,27 @@ class Life:
         registry: Registry,
         notifier: Notifier,
         kept: KeptSockets,
+        store: Store,
         recent: Recent,
     ) -> None:
-        """Take what the daemon is to be, the service manager's part in it, the last log lines."""
+        """Take what the daemon is to be, and what it is to be it with.
+
+        Args:
+            options: the command line.
+            settings: the configuration.
+            registry: the plugins.
+            notifier: the way to the service manager.
+            kept: the sockets that it has kept.
+            store: what survives a restart.
+            recent: keeps the last lines of the log.
+        """
         self._options = options
         self._settings = settings
         self._registry = registry
         self._notifier = notifier
         self._kept = kept
         self._recent = recent
+        self._store = store
         self._heartbeat = Heartbeat(notifier, interval_from_environment())
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue(maxsize=16)
 
@@ -192,18 +218,22 @@ class Life:
 
         Raises:
             DatapathError: the datapath cannot work here.
+            StoreError: what is stored cannot be read.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
         make_datapath = datapath_maker(self._settings.daemon, self._kept)
-        application = Application(self._settings, self._registry, make_datapath, self._recent)
+        boot = (await asyncio.to_thread(BOOT_ID.read_text, "ascii")).strip()
+        application = Application(
+            self._settings, self._registry, self._store, boot, make_datapath, self._recent
+        )
         self._heartbeat.start()
         await application.start(listener.socket)
-        _log.info("varpd runs", version=VERSION, process=os.getpid(), socket=str(listener.path))
-        self._notifier.ready("running")
         async with asyncio.TaskGroup() as group:
-            await self._serve(application, group)
+            restoring = group.create_task(self._restore(application, listener), name="restore")
+            await self._serve(application, group, restoring)
+            restoring.cancel()
             self._notifier.stopping()
             ending = group.create_task(application.stop(), name="end")
             hurry = group.create_task(self._next(hurry=True), name="second signal")
@@ -212,10 +242,25 @@ class Life:
             ending.cancel()
             hurry.cancel()
         self._heartbeat.stop()
-        _log.info("varpd ends" if finished else "varpd ends at once; links may be left")
+        _log.info("varpd ends" if finished else "varpd ends at once")
         return 0 if finished else 1
 
-    async def _serve(self, application: Application, group: asyncio.TaskGroup) -> None:
+    async def _restore(self, application: Application, listener: Listener) -> None:
+        """Bring the overlays to work; then the daemon is ready."""
+
+        def progress(done: int, overlays: int) -> None:
+            self._notifier.starting(f"restoring overlays: {done} of {overlays}")
+
+        await application.restore(progress)
+        _log.info("varpd runs", version=VERSION, process=os.getpid(), socket=str(listener.path))
+        self._notifier.ready(application.service.summary())
+
+    async def _serve(
+        self,
+        application: Application,
+        group: asyncio.TaskGroup,
+        restoring: asyncio.Task[None],
+    ) -> None:
         """Return when a signal says that it is time to end."""
         reloading: asyncio.Task[None] | None = None
         while True:
@@ -224,11 +269,13 @@ class Life:
                 _log.info("told to end", signal=number.name)
                 break
             if reloading is None or reloading.done():
-                reloading = group.create_task(self._reload(application), name="reload")
+                work = self._reload(application, restoring)
+                reloading = group.create_task(work, name="reload")
         if reloading is not None:
             reloading.cancel()
 
-    async def _reload(self, application: Application) -> None:
+    async def _reload(self, application: Application, restoring: asyncio.Task[None]) -> None:
+        await asyncio.wait({restoring})
         self._notifier.reloading(time.monotonic())
         try:
             settings = await asyncio.to_thread(self._options.read)
@@ -240,7 +287,7 @@ class Life:
             _log.exception("reading configuration and data again failed")
         else:
             _log.info("configuration and data read again")
-        self._notifier.ready("running")
+        self._notifier.ready(application.service.summary())
 
     async def _next(self, *, hurry: bool = False) -> signal.Signals:
         """Return the next signal; with `hurry` one that says to end."""

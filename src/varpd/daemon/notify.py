@@ -16,6 +16,9 @@ import structlog
 SOCKET_VARIABLE: Final = "NOTIFY_SOCKET"
 """Environment variable with the path of the datagram socket; ``@`` in front: abstract."""
 
+EXTENSION: Final = 60.0
+"""Seconds that the start may take after the last word of how far it has come."""
+
 PATIENCE: Final = 2.0
 """Seconds that a busy service manager has, where it matters that it gets a message."""
 
@@ -49,6 +52,10 @@ class Notifier:
         except ValueError as exc:
             _log.warning("the service manager is told nothing", why=str(exc))
             return cls(None)
+
+    def starting(self, status: str) -> None:
+        """Say in one line how far the start has come, and that it may take some time yet."""
+        self._send(f"STATUS={status}", f"EXTEND_TIMEOUT_USEC={int(EXTENSION * 1_000_000)}")
 
     def ready(self, status: str) -> None:
         """Say that the daemon does its work, and in one line how."""

@@ -1,15 +1,15 @@
 """One overlay as the daemon keeps it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Final, Self
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Self
 
 from msgspec import Struct, structs
 
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon import catalogue, properties
 from varpd.daemon.instance import Instance, InstanceSettings
+from varpd.daemon.turn import Turn
 from varpd.datapath.base import Link, LinkState
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.settings import Mode, Settings
@@ -18,9 +18,6 @@ from varpd.provider.errors import PropertyMissing
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import Plugin
 from varpd.provider.properties import Property, Value
-
-CHANGE_TIMEOUT: Final = 10.0
-"""Seconds that a change waits for another change of the same overlay."""
 
 
 class Plan(Struct, frozen=True):
@@ -97,45 +94,43 @@ class Plan(Struct, frozen=True):
 class Overlay:
     """One overlay: its plan, its instance, its links."""
 
-    def __init__(self, plan: Plan, instance: Instance) -> None:
-        """Take what it is and who answers for it."""
+    def __init__(
+        self,
+        plan: Plan,
+        instance: Instance,
+        turn: Turn | None = None,
+        boot: str | None = None,
+    ) -> None:
+        """Take what it is and who answers for it.
+
+        Args:
+            plan: what it is to be.
+            instance: who answers for it.
+            turn: whose turn it is to change it, if it was defined before.
+            boot: the boot of the host that it lives in, if it is temporary.
+        """
         self.plan = plan
         self.instance = instance
+        self.turn = Turn(plan.name) if turn is None else turn
+        self.boot = boot
         self.links: LinkState | None = None
         """What the datapath made, once it did."""
 
         self.stopped: str | None = None
         """Why it no longer works, when it could be deleted only in part."""
 
-        self.gone = False
-        """Whether it was deleted."""
-
-        self._lock = asyncio.Lock()
-
     @property
     def name(self) -> str:
         """Its name."""
         return self.plan.name
 
-    @asynccontextmanager
-    async def changing(self, timeout: float = CHANGE_TIMEOUT) -> AsyncIterator[None]:
-        """Keep other changes away; waits for one that is under way.
+    def changing(self) -> AbstractAsyncContextManager[None]:
+        """Keep other changes away; see `Turn.taken`.
 
         Raises:
-            ControlError: that one takes too long, or the overlay was deleted meanwhile.
+            ControlError: another one takes too long, or the overlay was deleted meanwhile.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                await self._lock.acquire()
-        except TimeoutError as exc:
-            message = f"overlay {self.name} is being changed by somebody else"
-            raise ControlError(ErrorCode.BUSY, message) from exc
-        try:
-            if self.gone:
-                raise ControlError(ErrorCode.NOT_FOUND, f"no overlay {self.name!r}", "name")
-            yield
-        finally:
-            self._lock.release()
+        return self.turn.taken()
 
     def check_works(self) -> None:
         """Check that it is not left over from a deletion.

@@ -1,29 +1,41 @@
-"""The overlays of this host. Each is changed by one at a time, wholly or not at all."""
+"""The overlays of this host. Each is changed by one at a time, wholly or not at all.
+
+What is acknowledged is in the store before::
+
+    create   stored as MAKING ─► built ─► MADE                   (undone from the bottom up)
+    modify   done ─► stored                                      (undone if it cannot be stored)
+    delete   stored as DELETING ─► taken apart ─► forgotten
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from msgspec import structs
 
-from varpd.control.messages import ControlError, CreateOverlay, ErrorCode
-from varpd.daemon import creation, properties
+from varpd.control.messages import ControlError, CreateOverlay
+from varpd.daemon import creation, properties, stored
 from varpd.daemon.creation import Surroundings
+from varpd.daemon.definitions import Definitions
 from varpd.daemon.instance import Instance
 from varpd.daemon.overlay import Overlay, Plan
 from varpd.daemon.refusals import REFUSALS, refusal
 from varpd.daemon.runner import Runner
 from varpd.daemon.tasks import Tasks
+from varpd.daemon.turn import Turn
+from varpd.daemon.waiting import Waiting
 from varpd.datapath.base import DatapathError
-from varpd.engine.events import OverlayChanged, OverlayRemoved
+from varpd.engine.events import OverlayChanged
 from varpd.provider.plugin import StopReason
 from varpd.provider.properties import Value
+from varpd.store.base import Phase, Store, StoreError
 
 log = structlog.get_logger()
 
 
-class Overlays:
+class Overlays(Definitions):
     """All overlays of this host, by name."""
 
     def __init__(
@@ -32,33 +44,31 @@ class Overlays:
         surroundings: Surroundings,
         make_instance: Callable[[Plan], Instance],
         tasks: Tasks,
+        store: Store,
+        boot: str,
     ) -> None:
-        """Take the runner that serves them, what they can be made of, and what makes instances."""
+        """Take the runner that serves them, what they can be made of, and what keeps them.
+
+        Args:
+            runner: serves them.
+            surroundings: what they can be made of.
+            make_instance: makes an instance of a plugin.
+            tasks: whose end is the daemon's end.
+            store: what survives a restart.
+            boot: which boot of the host this is, for temporary overlays.
+        """
+        super().__init__()
+        self.here = surroundings
+        """What overlays can be made of."""
         self._runner = runner
-        self._surroundings = surroundings
         self._make_instance = make_instance
         self._tasks = tasks
-        self._overlays: dict[str, Overlay] = {}
-        self._plans: dict[str, Plan] = {}  # those of overlays that are being made, too
-
-    def all(self) -> list[Overlay]:
-        """Return all in the order of their names."""
-        return [self._overlays[name] for name in sorted(self._overlays)]
-
-    def find(self, name: str) -> Overlay:
-        """Return one.
-
-        Raises:
-            ControlError: there is none of that name.
-        """
-        overlay = self._overlays.get(name)
-        if overlay is None:
-            raise ControlError(ErrorCode.NOT_FOUND, f"no overlay {name!r}", "name")
-        return overlay
+        self._store = store
+        self._boot = boot
 
     def set_defaults(self, defaults: Mapping[str, Value]) -> None:
         """Take other values for the properties of overlays that are made from now on."""
-        self._surroundings = structs.replace(self._surroundings, defaults=defaults)
+        self.here = structs.replace(self.here, defaults=defaults)
 
     async def create(self, request: CreateOverlay) -> Overlay:
         """Make an overlay.
@@ -66,107 +76,192 @@ class Overlays:
         Raises:
             ControlError: it cannot be; nothing is left behind.
         """
-        if request.name in self._plans:
-            message = f"there is an overlay {request.name} already"
-            raise ControlError(ErrorCode.EXISTS, message, "name")
-        number = creation.free_number(plan.number for plan in self._plans.values())
-        plan = creation.plan(request, self._surroundings, number)
-        creation.check_vnetid(plan, self._plans.values())
-        self._plans[plan.name] = plan  # nobody else takes its name, number or vnetid
+        plan = creation.plan(request, self.here, self.free_number(request.name))
+        record = stored.record_of(plan, self._boot if request.temporary else None)
+        self.claim(record)
         try:
-            overlay = Overlay(plan, self._make_instance(plan))
-            await creation.build(overlay, self._runner)
-        except BaseException:
-            del self._plans[plan.name]
+            await self._store.create(record)
+            overlay = Overlay(plan, self._make_instance(plan), boot=record.boot)
+            await self._make(overlay)
+        except BaseException as exc:
+            await self._forget(plan.name)
+            self.undefine(plan.name)
+            if isinstance(exc, StoreError):
+                raise refusal(exc) from exc
             raise
-        self._overlays[plan.name] = overlay
+        self.define(overlay)
         return overlay
+
+    async def bring_up(self, waiting: Waiting) -> None:
+        """Bring an overlay to work that is stored; its turn is taken.
+
+        Raises:
+            ControlError: it cannot be now; its links and rows are as they were.
+        """
+        record = waiting.record
+        plan = stored.plan_of(record, self.here)
+        entries = list(stored.entries_of(record, plan))
+        overlay = Overlay(plan, self._make_instance(plan), waiting.turn, record.boot)
+        await creation.build(overlay, self._runner, record.state, entries, undone=StopReason.FAULT)
+        self.define(overlay)
 
     async def set_properties(self, overlay: Overlay, texts: Mapping[str, str | None]) -> None:
         """Set properties as an operator wrote them; None goes back to the default.
 
         Raises:
-            ControlError: one cannot be set; nothing has changed.
+            ControlError: one cannot be set or stored; nothing has changed.
         """
         async with overlay.changing():
             overlay.check_works()
             plan = overlay.plan
             parsed = properties.parse((*plan.outer, *plan.inner), texts, running=True)
-            new, inner = plan.changed(parsed)
             try:
-                await self._change(overlay, new, inner)
+                await self._change(overlay, parsed)
             except REFUSALS as exc:
                 raise refusal(exc, plan.encapsulation) from exc
 
-    async def remove(self, overlay: Overlay, reason: StopReason) -> None:
-        """Take an overlay apart; what cannot be removed leaves it stopped, to be tried again.
+    async def set_properties_of(self, waiting: Waiting, texts: Mapping[str, str | None]) -> None:
+        """Set properties of an overlay that is not at work, all or none; its turn is taken.
+
+        Also those that are not live: nothing is alive. Without its plugin the plugin's properties
+        can be set back, but nobody could say whether a value is one.
 
         Raises:
-            ControlError: its links cannot be removed.
+            ControlError: one cannot be set or stored; nothing has changed.
+        """
+        record = stored.changed_record(waiting.record, texts, self.here)
+        self.claim(record)
+        values = {name: record.properties.get(name) for name in texts}
+        try:
+            await self._store.set_properties(record.name, values)
+        except BaseException as exc:
+            self.claim(waiting.record)
+            if isinstance(exc, StoreError):
+                raise refusal(exc) from exc
+            raise
+        waiting.record = record
+
+    async def remove(self, overlay: Overlay) -> None:
+        """Delete an overlay; what cannot be removed leaves it stopped, to be tried again.
+
+        Raises:
+            ControlError: its links cannot be removed, or that cannot be stored.
         """
         async with overlay.changing():
             name = overlay.name
-            if overlay.stopped is None:
-                await overlay.instance.stop(reason)
-                self._runner.instances.pop(name, None)
-                self._runner.feed(OverlayRemoved(name))
             try:
-                await self._runner.datapath.close(name)
+                if overlay.stopped is None:
+                    await self._begin_deletion(name)
+                await creation.take_apart(overlay, self._runner, StopReason.DELETED)
             except DatapathError as exc:
                 overlay.stopped = f"its links could not be removed: {exc}"
                 raise refusal(exc, overlay.plan.encapsulation) from exc
-            overlay.gone = True
-            del self._overlays[name], self._plans[name]
+            except StoreError as exc:
+                raise refusal(exc) from exc
+            overlay.stopped = "all but its name is deleted"
+            await self._finish_deletion(name, overlay.turn)
+
+    async def remove_waiting(self, waiting: Waiting) -> None:
+        """Delete an overlay that is not at work, its links and rows; its turn is taken.
+
+        Raises:
+            ControlError: its links cannot be removed, or that cannot be stored.
+        """
+        try:
+            if not waiting.deleting:
+                await self._begin_deletion(waiting.name)
+                waiting.record = structs.replace(waiting.record, phase=Phase.DELETING)
+            await self._runner.datapath.close(waiting.name)
+        except (DatapathError, StoreError) as exc:
+            raise refusal(exc) from exc
+        await self._finish_deletion(waiting.name, waiting.turn)
 
     async def reload(self) -> None:
         """Have every plugin read its data again."""
         await self._each("reload", self._reload)
 
     async def end(self) -> None:
-        """Remove all; their plugins go on another time."""
-        await self._each("end", lambda overlay: self.remove(overlay, StopReason.SHUTDOWN))
+        """End the instances; links, rows and what is stored stay."""
+        await self._each("end", self._end)
 
-    async def _change(
-        self, overlay: Overlay, plan: Plan, inner: Mapping[str, Value | None]
-    ) -> None:
-        """Make an overlay follow `plan` and set properties of its plugin, or change nothing."""
+    async def _make(self, overlay: Overlay) -> None:
+        """Build an overlay and store that it is made, or leave nothing of it."""
+        await creation.build(overlay, self._runner)
+        try:
+            await self._store.set_phase(overlay.name, Phase.MADE)
+        except BaseException:
+            try:
+                await creation.take_apart(overlay, self._runner, StopReason.DELETED)
+            except DatapathError as exc:
+                log.warning("links are left", overlay=overlay.name, why=str(exc))
+            raise
+
+    async def _forget(self, name: str) -> None:
+        """Forget an overlay that could not be made; else the next start of varpd does it."""
+        try:
+            await self._store.delete(name)
+        except StoreError as exc:
+            log.warning("a trace is left in the store", overlay=name, why=str(exc))
+
+    async def _begin_deletion(self, name: str) -> None:
+        try:
+            await self._store.set_phase(name, Phase.DELETING)
+        except asyncio.CancelledError:
+            with suppress(StoreError):
+                await self._store.set_phase(name, Phase.MADE)
+            raise
+
+    async def _finish_deletion(self, name: str, turn: Turn) -> None:
+        try:
+            await self._store.delete(name)
+        except StoreError as exc:
+            raise refusal(exc) from exc
+        turn.gone = True
+        self.undefine(name)
+
+    async def _change(self, overlay: Overlay, parsed: Mapping[str, Value | None]) -> None:
+        """Set properties of an overlay and store them, or change nothing."""
+        instance, old = overlay.instance, overlay.plan
+        plan, inner = old.changed(parsed)
         links, before = overlay.links, overlay.link()
         settings, after = plan.settings(), overlay.link(plan)
+        target = instance.default_target
+        inner_before = {name: instance.values.get(name) for name in inner}
         if after != before:
             links = await self._runner.datapath.change(after)
         try:
             if inner:
-                await self._change_plugin(overlay, inner)
+                await instance.set_properties(inner)
+            try:
+                if instance.default_target != target:
+                    creation.check_elsewhere(overlay, self._runner)
+                await self._store.set_properties(overlay.name, stored.changed(parsed))
+            except BaseException:
+                if inner:
+                    await instance.set_properties(inner_before)
+                raise
         except BaseException:
             if after != before:
                 await self._runner.datapath.change(before)
             raise
         overlay.links = links
-        if plan != overlay.plan:
-            overlay.plan = self._plans[overlay.name] = plan
-            overlay.instance.configure(plan.instance_settings())
+        if plan != old:
+            overlay.plan = plan
+            instance.configure(plan.instance_settings())
             self._runner.feed(OverlayChanged(overlay.name, settings))
-
-    async def _change_plugin(self, overlay: Overlay, values: Mapping[str, Value | None]) -> None:
-        """Set properties of an overlay's plugin, unless they make this host its one target."""
-        instance = overlay.instance
-        before, target = (
-            {name: instance.values.get(name) for name in values},
-            instance.default_target,
-        )
-        await instance.set_properties(values)
-        if instance.default_target == target:
-            return
-        try:
-            creation.check_elsewhere(overlay, self._runner)
-        except ControlError:
-            await instance.set_properties(before)
-            raise
 
     async def _reload(self, overlay: Overlay) -> None:
         async with overlay.changing():
             overlay.check_works()
             await overlay.instance.reload()
+
+    async def _end(self, overlay: Overlay) -> None:
+        async with overlay.changing():
+            if overlay.stopped is None:
+                await overlay.instance.stop(StopReason.SHUTDOWN)
+                self._runner.instances.pop(overlay.name, None)
+            overlay.turn.gone = True
+            self.undefine(overlay.name)
 
     async def _each(self, what: str, work: Callable[[Overlay], Coroutine[Any, Any, None]]) -> None:
         """Do something with all overlays at once; one that fails does not stop the others.

@@ -15,8 +15,9 @@ from varpd.provider.errors import (
     TargetInvalid,
     Unsupported,
 )
+from varpd.store.base import StoreError
 
-REFUSALS: Final = (ProviderError, InstanceFailed, DatapathError, TargetInvalid)
+REFUSALS: Final = (ProviderError, InstanceFailed, DatapathError, TargetInvalid, StoreError)
 """What `refusal` has words for."""
 
 _DATAPATH: Final = {
@@ -32,7 +33,7 @@ _DATAPATH: Final = {
 
 
 def refusal(
-    exc: ProviderError | InstanceFailed | DatapathError | TargetInvalid,
+    exc: ProviderError | InstanceFailed | DatapathError | TargetInvalid | StoreError,
     encapsulation: Encapsulation | None = None,
 ) -> ControlError:
     """Return `exc` as the control socket says it.

@@ -22,6 +22,7 @@ from varpd.control.messages import (
 )
 from varpd.daemon import catalogue, entries, views
 from varpd.daemon.config import Config
+from varpd.daemon.definitions import Defined
 from varpd.daemon.guest_mtu import guest_mtu
 from varpd.daemon.insight import Insight, Portraits
 from varpd.daemon.journal import Journal
@@ -31,11 +32,14 @@ from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.recent import Recent
+from varpd.daemon.refusals import refusal
 from varpd.daemon.reporting import Known, Reporting
+from varpd.daemon.restoring import Restoration
 from varpd.daemon.runner import Runner
-from varpd.engine.events import EntryDeleted, EntrySet, TableFlushed
+from varpd.daemon.table_changes import TableChanges
+from varpd.daemon.waiting import Waiting
 from varpd.engine.settings import Mode
-from varpd.provider.plugin import StopReason
+from varpd.store.base import Store, StoreError
 
 log = structlog.get_logger()
 
@@ -58,6 +62,8 @@ class DaemonService(Insight, Measuring, Reporting):
     def __init__(
         self,
         overlays: Overlays,
+        restoration: Restoration,
+        store: Store,
         runner: Runner,
         tables: Tables,
         registry: Registry,
@@ -66,16 +72,27 @@ class DaemonService(Insight, Measuring, Reporting):
         config: Config | None = None,
         recent: Recent | None = None,
     ) -> None:
-        """Take the overlays, the runner that serves them, the engine's tables, the plugins.
+        """Take all that it is done with.
 
-        `journal` remembers what happened, `metrics` collects what is counted. Reports tell
-        `config`, and the lines of `recent`.
+        Args:
+            overlays: the overlays.
+            restoration: those of them that are not at work.
+            store: what survives a restart.
+            runner: serves them.
+            tables: the engine's.
+            registry: the plugins.
+            journal: remembers what happened.
+            metrics: collects what is counted.
+            config: told in reports.
+            recent: has the last lines of the log, for reports.
         """
         Insight.__init__(self, overlays, runner, tables, journal)
         Measuring.__init__(self, overlays, runner, metrics)
         Reporting.__init__(
             self, overlays, runner, tables, journal, config or Config(), recent or Recent()
         )
+        self._restoration = restoration
+        self._table = TableChanges(overlays, restoration, store, runner, tables)
         self._tables = tables
         self._registry = registry
         self._closed: str | None = "varpd starts"
@@ -105,63 +122,67 @@ class DaemonService(Insight, Measuring, Reporting):
     async def delete(self, name: str) -> None:
         """Remove an overlay, its links and rows."""
         self._check_open()
-        await self._overlays.remove(self._overlays.find(name), StopReason.DELETED)
+        if not await self._restoration.delete(name):
+            await self._overlays.remove(self._overlays.find(name))
         log.info("overlay deleted", overlay=name)
 
     async def set_properties(self, name: str, values: Mapping[str, str | None]) -> OverlayInfo:
         """Set properties of an overlay, all or none; None goes back to the default."""
         self._check_open()
-        overlay = self._overlays.find(name)
-        await self._overlays.set_properties(overlay, values)
+        if not await self._restoration.set_properties(name, values):
+            overlay = self._overlays.find(name)
+            await self._overlays.set_properties(overlay, values)
+            if catalogue.LIMIT_TARGETS in values:
+                _warn_of_large_table(overlay)
         log.info("properties set", overlay=name, properties=sorted(values))
-        if catalogue.LIMIT_TARGETS in values:
-            _warn_of_large_table(overlay)
-        return await self._info(overlay)
+        return await self._info(self._overlays.get(name))
+
+    async def forget_state(self, name: str) -> OverlayInfo:
+        """Forget what the plugin saved, and start it from its properties alone."""
+        self._check_open()
+        if not await self._restoration.forget_state(name):
+            overlay = self._overlays.find(name)
+            async with overlay.changing():
+                overlay.check_works()
+                try:
+                    await overlay.instance.forget_state()
+                except StoreError as exc:
+                    raise refusal(exc) from exc
+        log.info("saved state forgotten", overlay=name)
+        return await self._info(self._overlays.get(name))
 
     async def set_entry(self, name: str, mac: str, target: str) -> None:
         """Say where a MAC is (``IP:PORT``, ``[IPV6]:PORT``), or that frames to it are dropped."""
-        overlay = self._with_table(name)
-        async with overlay.changing():
-            overlay.check_works()
-            address = entries.parse_mac(mac)
-            settings = overlay.plan.settings()
-            parsed = entries.parse_target(target, settings.kinds, settings.family)
-            self._runner.feed(EntrySet(name, bytes(address), parsed))
-        log.info("entry set", overlay=name, mac=str(address), target=target)
+        self._check_open()
+        await self._table.set_entry(name, mac, target)
 
     async def delete_entry(self, name: str, mac: str) -> None:
         """Forget a MAC, be it the administrator's or the plugin's word."""
-        overlay = self._with_table(name)
-        async with overlay.changing():
-            overlay.check_works()
-            address = bytes(entries.parse_mac(mac))
-            if not self._tables.knows(name, address):
-                message = f"overlay {name} has no entry for {address.hex(':')}"
-                raise ControlError(ErrorCode.NOT_FOUND, message, "mac")
-            self._runner.feed(EntryDeleted(name, address))
-        log.info("entry deleted", overlay=name, mac=address.hex(":"))
+        self._check_open()
+        await self._table.delete_entry(name, mac)
 
     async def flush(self, name: str) -> None:
         """Forget all that the plugin said; the administrator's entries stay."""
-        overlay = self._with_table(name)
-        async with overlay.changing():
-            overlay.check_works()
-            self._runner.feed(TableFlushed(name))
-        log.info("table flushed", overlay=name)
+        self._check_open()
+        await self._table.flush(name)
 
     async def overlays(self, names: Sequence[str]) -> list[OverlayInfo]:
         """Return the named overlays, or all in the order of their names."""
-        found = [self._overlays.find(name) for name in names] if names else self._overlays.all()
+        found = [self._overlays.get(name) for name in names] if names else self._overlays.defined()
         return [await self._info(overlay) for overlay in found]
 
     async def properties(self, name: str) -> list[PropertyInfo]:
         """Return an overlay's properties: varpd's own, the encapsulation's, the plugin's."""
-        overlay = self._overlays.find(name)
+        overlay = self._overlays.get(name)
+        if isinstance(overlay, Waiting):
+            return views.waiting_infos(overlay, self._overlays.here)
         return views.property_infos(overlay, await self._guest_mtu(overlay))
 
     async def targets(self, name: str) -> list[TargetInfo]:
-        """Return an overlay's table in the order of the MACs."""
-        overlay = self._overlays.find(name)
+        """Return an overlay's table in the order of the MACs; none if it is not at work."""
+        overlay = self._overlays.get(name)
+        if isinstance(overlay, Waiting):
+            return []
         if overlay.plan.mode is Mode.POINT:
             return entries.point(name, overlay.instance.default_target)
         now = asyncio.get_running_loop().time()
@@ -180,7 +201,15 @@ class DaemonService(Insight, Measuring, Reporting):
         """Return whether every overlay that should be there has been brought up or is degraded."""
         return self._health(ok=self._closed is None, detail=self._closed)
 
-    async def _info(self, overlay: Overlay) -> OverlayInfo:
+    def summary(self) -> str:
+        """Return in one line how the overlays are, for the service manager."""
+        found = self._overlays.defined()
+        bad = sum(views.state_of(overlay) != "online" for overlay in found)
+        return f"{len(found)} overlays" + (f", {bad} of them not well" if bad else "")
+
+    async def _info(self, overlay: Defined) -> OverlayInfo:
+        if isinstance(overlay, Waiting):
+            return views.waiting_info(overlay, self._overlays.here)
         return views.overlay_info(overlay, await self._guest_mtu(overlay))
 
     async def _guest_mtu(self, overlay: Overlay) -> int | None:
@@ -193,18 +222,8 @@ class DaemonService(Insight, Measuring, Reporting):
         if self._closed is not None:
             raise ControlError(ErrorCode.BUSY, f"{self._closed}; nothing can be changed now")
 
-    def _with_table(self, name: str) -> Overlay:
-        """Return an overlay that has a table to change."""
-        self._check_open()
-        overlay = self._overlays.find(name)
-        if overlay.plan.mode is Mode.POINT:
-            search = overlay.plan.plugin.name
-            message = f"overlay {name} has no table: {search} has one target for everything"
-            raise ControlError(ErrorCode.UNSUPPORTED, message)
-        return overlay
-
     def _health(self, *, ok: bool, detail: str | None) -> HealthInfo:
-        found = self._overlays.all()
+        found = self._overlays.defined()
         return HealthInfo(
             ok=ok,
             version=VERSION,

@@ -5,6 +5,7 @@ from typing import Literal
 
 from varpd.control.messages import (
     CauseInfo,
+    ControlError,
     EncapsulationInfo,
     JsonValue,
     OverlayInfo,
@@ -13,18 +14,24 @@ from varpd.control.messages import (
     PropertyInfo,
     RefusalInfo,
 )
-from varpd.daemon import catalogue, properties
+from varpd.daemon import catalogue, properties, stored
+from varpd.daemon.creation import Surroundings
+from varpd.daemon.definitions import Defined
 from varpd.daemon.degradation import Cause
 from varpd.daemon.loader import LoadedPlugin, Registry
 from varpd.daemon.overlay import Overlay
+from varpd.daemon.waiting import Waiting
 from varpd.datapath.base import Datapath
 from varpd.datapath.encapsulation import ENCAPSULATIONS, Encapsulation
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import PointPlugin
+from varpd.provider.properties import HIDDEN
 
 
-def state_of(overlay: Overlay) -> Literal["online", "degraded", "stopped"]:
+def state_of(overlay: Defined) -> Literal["online", "degraded", "stopped"]:
     """Return in one word how an overlay is."""
+    if isinstance(overlay, Waiting):
+        return "stopped" if overlay.deleting else "degraded"
     if overlay.stopped is not None:
         return "stopped"
     return "degraded" if overlay.instance.causes else "online"
@@ -52,6 +59,60 @@ def overlay_info(overlay: Overlay, guest_mtu: int | None) -> OverlayInfo:
         detail=detail if overlay.stopped is None else overlay.stopped,
         causes=causes,
         properties=values,
+        temporary=overlay.boot is not None,
+    )
+
+
+def waiting_info(waiting: Waiting, here: Surroundings) -> OverlayInfo:
+    """Return an overlay that is not at work, as far as it is known."""
+    record = waiting.record
+    return OverlayInfo(
+        name=record.name,
+        vnetid=record.vnetid,
+        encap=record.encapsulation,
+        search=record.search,
+        mode=record.mode,
+        state=state_of(waiting),
+        detail=waiting.why,
+        causes=(_cause(waiting.cause),),
+        properties={item.name: item.value for item in waiting_infos(waiting, here)},
+        temporary=record.boot is not None,
+    )
+
+
+def waiting_infos(waiting: Waiting, here: Surroundings) -> list[PropertyInfo]:
+    """Return the properties of an overlay that is not at work.
+
+    What is set of a plugin that is not there is named, but not shown: it may be secret.
+    """
+    record = waiting.record
+    try:
+        declared = stored.declared_of(record, here)
+    except ControlError:  # its plugin fails even at that
+        declared = here.own
+    given = {**record.properties, **stored.given_of(record, here)}
+    shown = []
+    for item in declared:
+        value = stored.loaded(item, given.get(item.name))
+        default = stored.loaded(item, record.defaults.get(item.name))
+        usual = item.default if default is None else default
+        shown.append(properties.info(item, usual if value is None else value, default))
+    known = {item.name for item in declared}
+    shown += [_unknown(name) for name in sorted(given) if name not in known]
+    return shown
+
+
+def _unknown(name: str) -> PropertyInfo:
+    return PropertyInfo(
+        name=name,
+        type="string",
+        permission="rw",
+        required=False,
+        value=HIDDEN,
+        default=None,
+        possible="",
+        live=False,
+        doc="What declares it is not there.",
     )
 
 

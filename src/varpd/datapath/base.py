@@ -219,6 +219,9 @@ class Datapath(Protocol):
             DatapathError: there is no such overlay.
         """
 
+    async def present(self) -> list[str]:
+        """Return the names of the overlays that have links, open or left by an earlier daemon."""
+
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """Return the MTU of the route from `listen_ip` to `target`, in bytes.
 

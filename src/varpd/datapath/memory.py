@@ -209,6 +209,10 @@ class MemoryDatapath:
         """See `Datapath.state`."""
         return _found(self.bridges, overlay).state
 
+    async def present(self) -> list[str]:
+        """See `Datapath.present`."""
+        return sorted(self.bridges)
+
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """Return the MTU of the underlay, the same everywhere."""
         return self._underlay.mtu

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from support.overlays import BOOT
 from support.waiting import until
 from varpd.control.access import Access
 from varpd.control.listener import Listener, listen
@@ -24,6 +25,8 @@ from varpd.daemon.config import Config, Daemon
 from varpd.daemon.loader import Registry
 from varpd.datapath.memory import MemoryDatapath, MemoryUnderlay
 from varpd.provider.properties import Value
+from varpd.store.base import Store
+from varpd.store.memory import MemoryStore
 
 HOST_A: Final = "192.0.2.1"
 HOST_B: Final = "192.0.2.2"
@@ -86,15 +89,19 @@ async def host(
     underlay: MemoryUnderlay | None = None,
     address: str = HOST_A,
     settings: Config = MEMORY,
+    store: Store | None = None,
 ) -> AsyncIterator[Host]:
     """Run a daemon."""
     network = underlay or MemoryUnderlay()
     application = Application(
         settings,
         registry,
+        MemoryStore() if store is None else store,
+        BOOT,
         lambda sink: MemoryDatapath(sink, network, [IPv4Address(address)]),
     )
     await application.start(listener.socket)
+    await application.restore(lambda _done, _all: None)
     try:
         yield Host(application, listener)
     finally:

@@ -115,7 +115,7 @@ async def test_a_change_that_fails_lets_the_next_one_in(overlay: Overlay) -> Non
 
 
 async def test_who_waited_while_it_was_deleted_is_told_so(overlay: Overlay) -> None:
-    overlay.gone = True
+    overlay.turn.gone = True
     with pytest.raises(ControlError) as caught:
         async with overlay.changing():
             pytest.fail("it is gone")

@@ -13,7 +13,7 @@ from support.probes import KNOWN, ONE, GoodProbe
 from support.waiting import until
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon.degradation import CauseKind
-from varpd.daemon.overlay import CHANGE_TIMEOUT
+from varpd.daemon.turn import CHANGE_TIMEOUT
 from varpd.engine import commands
 from varpd.engine.events import LocalAddressesChanged
 from varpd.provider.answers import Target
@@ -37,7 +37,7 @@ async def test_each_overlay_has_a_number_and_a_freed_one_is_used_again(parts: Pa
     for number, name in enumerate(("blue", "green", "red"), start=1):
         overlay = await parts.overlays.create(request(name, vnetid=number))
         assert overlay.plan.number == number
-    await parts.overlays.remove(parts.overlays.find("green"), StopReason.DELETED)
+    await parts.overlays.remove(parts.overlays.find("green"))
     assert (await parts.overlays.create(request("grey", vnetid=9))).plan.number == 2
 
 
@@ -202,12 +202,12 @@ async def test_a_point_overlay_whose_target_became_this_host_can_still_be_change
 
 async def test_what_is_removed_leaves_nothing(parts: Parts) -> None:
     overlay = await parts.overlays.create(request())
-    await parts.overlays.remove(overlay, StopReason.DELETED)
+    await parts.overlays.remove(overlay)
     assert parts.overlays.all() == []
     assert parts.datapath.links == {}
     assert parts.runner.instances == {}
     with pytest.raises(ControlError) as caught:
-        await parts.overlays.remove(overlay, StopReason.DELETED)
+        await parts.overlays.remove(overlay)
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
@@ -217,14 +217,14 @@ async def test_links_that_cannot_be_removed_leave_it_stopped_to_be_tried_again(
     overlay = await parts.overlays.create(request())
     parts.datapath.failing["close"] = REFUSAL
     with pytest.raises(ControlError) as caught:
-        await parts.overlays.remove(overlay, StopReason.DELETED)
+        await parts.overlays.remove(overlay)
     assert caught.value.message == REFUSAL.message
     assert overlay.stopped is not None
     with pytest.raises(ControlError, match="can only be deleted"):
         await parts.overlays.set_properties(overlay, {"mtu": "1400"})
 
     parts.datapath.failing.clear()
-    await parts.overlays.remove(overlay, StopReason.DELETED)
+    await parts.overlays.remove(overlay)
     assert parts.overlays.all() == []
 
 

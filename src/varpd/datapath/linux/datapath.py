@@ -279,6 +279,10 @@ class LinuxDatapath:
             raise _unknown(overlay)
         return await _state(self._threads, overlay)
 
+    async def present(self) -> list[str]:
+        """See `Datapath.present`."""
+        return await self._threads.request(links.overlays)
+
     async def path_mtu(self, listen_ip: IpAddress, target: IpAddress) -> int:
         """See `Datapath.path_mtu`.
 

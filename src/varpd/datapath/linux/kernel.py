@@ -80,6 +80,8 @@ class LinkInfo(Struct, frozen=True):
 
     own_address: bool = False
     """Whether it gives itself an IPv6 address when it comes up."""
+    group: int = 0
+    """IFLA_GROUP; `names.GROUP` for ours."""
 
 
 @contextmanager
@@ -260,6 +262,7 @@ def link_info(message: Any) -> LinkInfo:
         settings=_settings(data) if kind == "bridge" and data is not None else {},
         learning=_learning(message),
         own_address=_own_address(message),
+        group=message.get_attr("IFLA_GROUP") or 0,
     )
 
 

@@ -252,11 +252,22 @@ def _set_mtu(kernel: Kernel, indices: Sequence[int], mtu: int) -> None:
 
 
 def find(kernel: Kernel, overlay: str) -> tuple[LinkInfo | None, LinkInfo | None]:
-    """Return the bridge and the tunnel device that carry an overlay's alias."""
+    """Return the bridge and the tunnel device that carry an overlay's alias, or none yet."""
     alias = names.alias(overlay)
     found = (kernel.link(overlay), kernel.link(names.device_name(overlay)))
-    bridge, device = (item if item and item.alias == alias else None for item in found)
+    bridge, device = (item if item and _is_of(item, alias) else None for item in found)
     return bridge, device
+
+
+def overlays(kernel: Kernel) -> list[str]:
+    """Return the names of the overlays that links belong to."""
+    found = {names.overlay_of(link.alias) for link in kernel.links()}
+    return sorted(name for name in found if name is not None)
+
+
+def _is_of(link: LinkInfo, alias: str) -> bool:
+    """Whether a link has an alias, or was made by us and left before it got one."""
+    return link.alias == alias or (not link.alias and link.group == names.GROUP)
 
 
 def delete_device(kernel: Kernel, device: int, listen_port: int) -> None:

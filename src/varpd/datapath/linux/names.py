@@ -71,6 +71,11 @@ def alias(overlay: str) -> str:
     return _ALIAS_PREFIX + overlay
 
 
+def overlay_of(alias: str) -> str | None:
+    """Return the overlay that an alias names, or None if it is none of ours."""
+    return alias.removeprefix(_ALIAS_PREFIX) if alias.startswith(_ALIAS_PREFIX) else None
+
+
 def link_mac(link: Link, name: str) -> MacAddress:
     """Return the MAC of the bridge or tunnel device called `name`.
 
