@@ -90,6 +90,7 @@ class FakeOverlay:
     values: dict[str, JsonValue]
     targets: list[TargetInfo] = field(default_factory=list)
     causes: tuple[CauseInfo, ...] = ()
+    forgotten: int = 0
 
     @property
     def declared(self) -> tuple[PropertyInfo, ...]:

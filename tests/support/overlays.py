@@ -322,6 +322,22 @@ async def parts() -> AsyncIterator[Parts]:
             await made.end()
 
 
+def link_of(plan: Plan) -> Link:
+    """Return the links of an overlay as a daemon has left them."""
+    settings = plan.settings()
+    assert settings.listen_ip is not None
+    assert settings.listen_port is not None
+    return Link(
+        plan.name,
+        plan.vnetid,
+        plan.encapsulation.name,
+        plan.mode,
+        plan.number,
+        settings.listen_ip,
+        settings.listen_port,
+    )
+
+
 def request(
     name: str = "blue", search: str = "probe", vnetid: int = 7, **properties: str
 ) -> CreateOverlay:

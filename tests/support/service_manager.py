@@ -67,7 +67,7 @@ class ServiceManager:
         """Return how often something was said."""
         return sum(key in message for message in list(self.messages))
 
-    def start(self) -> None:
+    def start(self, *, wait: bool = True) -> None:
         """Start the daemon with what is kept for it, and wait until it says that it is ready."""
         before = self.said("READY")
         with contextlib.ExitStack() as copies, self._lock:
@@ -83,7 +83,8 @@ class ServiceManager:
             self.varpd.wrapper = ["bash", "-c", script, "start"]
             self.varpd.descriptors = tuple(high)
             self.varpd.start(wait=False)
-        wait_for("READY=1", lambda: self.said("READY") > before or self._has_ended(), 30)
+        if wait:
+            wait_for("READY=1", lambda: self.said("READY") > before or self._has_ended(), 30)
 
     def kill_if_silent(self) -> None:
         """Wait until the daemon has been silent for too long, and abort it as systemd does."""

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from varpd.control.server import ControlServer
-from varpd.daemon import catalogue, config, log, rights
+from varpd.daemon import catalogue, config, log, rights, views
 from varpd.daemon.creation import Surroundings
 from varpd.daemon.instance import Instance
 from varpd.daemon.journal import Journal
@@ -133,6 +133,10 @@ class Application:
     def datapath(self) -> Datapath:
         """What carries frames."""
         return self._runner.datapath
+
+    def summary(self) -> str:
+        """Return in one line how the overlays are."""
+        return views.summary(self._overlays.defined())
 
     async def start(self, listening: socket.socket) -> None:
         """Get ready, then answer on a listening control socket; `restore` has to follow.

@@ -253,7 +253,7 @@ class Life:
 
         await application.restore(progress)
         _log.info("varpd runs", version=VERSION, process=os.getpid(), socket=str(listener.path))
-        self._notifier.ready(application.service.summary())
+        self._notifier.ready(application.summary())
 
     async def _serve(
         self,
@@ -287,7 +287,7 @@ class Life:
             _log.exception("reading configuration and data again failed")
         else:
             _log.info("configuration and data read again")
-        self._notifier.ready(application.service.summary())
+        self._notifier.ready(application.summary())
 
     async def _next(self, *, hurry: bool = False) -> signal.Signals:
         """Return the next signal; with `hurry` one that says to end."""

@@ -230,7 +230,11 @@ class Restoration:
     async def _name_strangers(self) -> None:
         """Warn of links that look like ours, and belong to no overlay that we know."""
         known = {overlay.name for overlay in self._overlays.defined()}
-        strangers = sorted(set(await self._datapath.present()) - known)
+        try:
+            strangers = sorted(set(await self._datapath.present()) - known)
+        except OSError as exc:
+            _log.warning("links cannot be listed", why=str(exc))
+            return
         if strangers:
             _log.warning(
                 "links of overlays that are not stored are left alone; creating an overlay of "

@@ -201,12 +201,6 @@ class DaemonService(Insight, Measuring, Reporting):
         """Return whether every overlay that should be there has been brought up or is degraded."""
         return self._health(ok=self._closed is None, detail=self._closed)
 
-    def summary(self) -> str:
-        """Return in one line how the overlays are, for the service manager."""
-        found = self._overlays.defined()
-        bad = sum(views.state_of(overlay) != "online" for overlay in found)
-        return f"{len(found)} overlays" + (f", {bad} of them not well" if bad else "")
-
     async def _info(self, overlay: Defined) -> OverlayInfo:
         if isinstance(overlay, Waiting):
             return views.waiting_info(overlay, self._overlays.here)

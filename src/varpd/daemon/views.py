@@ -1,5 +1,6 @@
 """Overlays, plugins and encapsulations as the control socket shows them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -35,6 +36,12 @@ def state_of(overlay: Defined) -> Literal["online", "degraded", "stopped"]:
     if overlay.stopped is not None:
         return "stopped"
     return "degraded" if overlay.instance.causes else "online"
+
+
+def summary(overlays: Sequence[Defined]) -> str:
+    """Return in one line how the overlays are, for the service manager."""
+    bad = sum(state_of(overlay) != "online" for overlay in overlays)
+    return f"{len(overlays)} overlays" + (f", {bad} of them not well" if bad else "")
 
 
 def overlay_info(overlay: Overlay, guest_mtu: int | None) -> OverlayInfo:

@@ -128,6 +128,7 @@ def test_json_is_the_list_that_scripts_rely_on(run: Run) -> None:
                 "direct/dest_ip": None,
                 "direct/dest_port": None,
             },
+            "temporary": False,
         }
 
 

@@ -20,6 +20,7 @@ def test_the_routes_are_those_that_are_documented() -> None:
         "DELETE /v1/overlays/{name}",
         "GET /v1/overlays/{name}/properties",
         "PATCH /v1/overlays/{name}/properties",
+        "POST /v1/overlays/{name}/forget-state",
         "GET /v1/overlays/{name}/targets",
         "PUT /v1/overlays/{name}/entries/{mac}",
         "DELETE /v1/overlays/{name}/entries/{mac}",

@@ -18,7 +18,7 @@ from support.overlays import BOOT
 from support.waiting import until
 from varpd.control.access import Access
 from varpd.control.listener import Listener, listen
-from varpd.control.messages import CreateOverlay
+from varpd.control.messages import CreateOverlay, SetEntry
 from varpd.daemon import catalogue, loader
 from varpd.daemon.application import Application, datapath_maker
 from varpd.daemon.config import Config, Daemon
@@ -200,15 +200,51 @@ async def test_health_and_readiness_are_answered(
             assert cast(dict[str, object], answer)["ok"] is True
 
 
-async def test_a_clean_end_leaves_no_link(
+async def test_a_clean_end_leaves_the_links(
     sockets: tuple[Listener, Listener], document: Path, registry: Registry
 ) -> None:
     async with host(sockets[0], registry) as a:
         await a.call("POST", "/v1/overlays", files_overlay(document, HOST_A))
         datapath = a.datapath
-        assert (await datapath.state("blue")).mtu == 1500
-    with pytest.raises(Exception, match="blue"):
-        await datapath.state("blue")
+    assert (await datapath.state("blue")).mtu == 1500
+
+
+async def test_what_one_daemon_made_the_next_one_brings_to_work(
+    sockets: tuple[Listener, Listener], document: Path, registry: Registry
+) -> None:
+    store = MemoryStore()
+    async with host(sockets[0], registry, store=store) as a:
+        await a.call("POST", "/v1/overlays", files_overlay(document, HOST_A))
+        await a.call("PUT", f"/v1/overlays/blue/entries/{GUEST_B}", SetEntry("drop"))
+        _, before = await a.call("GET", "/v1/overlays")
+    async with host(sockets[1], registry, store=store) as b:
+        assert await b.call("GET", "/v1/overlays") == (200, before)
+        _, table = await b.call("GET", "/v1/overlays/blue/targets")
+        (row,) = cast(list[dict[str, object]], table)
+        assert (row["mac"], row["state"], row["origin"]) == (GUEST_B, "blocked", "administrator")
+        assert b.application.summary() == "1 overlays"
+
+
+async def test_nothing_can_be_changed_before_all_overlays_have_been_tried(
+    sockets: tuple[Listener, Listener], registry: Registry
+) -> None:
+    application = Application(
+        MEMORY,
+        registry,
+        MemoryStore(),
+        BOOT,
+        lambda sink: MemoryDatapath(sink, MemoryUnderlay(), [IPv4Address(HOST_A)]),
+    )
+    await application.start(sockets[0].socket)
+    try:
+        a = Host(application, sockets[0])
+        assert (await a.call("GET", "/healthz"))[0] == 200
+        assert (await a.call("GET", "/readyz"))[0] == 503
+        assert (await a.call("DELETE", "/v1/overlays/blue"))[0] == 503
+        await application.restore(lambda _done, _all: None)
+        assert (await a.call("GET", "/readyz"))[0] == 200
+    finally:
+        await application.stop()
 
 
 async def test_a_new_configuration_holds_for_new_overlays_and_for_who_gets_in(

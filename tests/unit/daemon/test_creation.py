@@ -118,21 +118,6 @@ def test_a_list_that_means_nothing_is_refused() -> None:
     assert (error.code, error.field) == (ErrorCode.INVALID, "vxlan/local_ips")
 
 
-def test_a_vnetid_belongs_to_one_overlay_of_an_encapsulation_and_port() -> None:
-    blue, red = plan(request("blue")), plan(request("red", vxlan__listen_ip="192.0.2.200"))
-    with pytest.raises(ControlError) as caught:
-        creation.check_vnetid(red, [blue])
-    assert (caught.value.code, caught.value.field) == (ErrorCode.CONFLICT, "vnetid")
-    assert "overlay blue" in caught.value.message
-    assert "4789" in caught.value.message
-
-
-def test_on_another_port_a_vnetid_is_free() -> None:
-    blue, red = plan(request("blue")), plan(request("red", vxlan__listen_port="8472"))
-    creation.check_vnetid(red, [blue])
-    creation.check_vnetid(plan(request("red", vnetid=8)), [blue])
-
-
 def test_a_number_is_the_smallest_that_is_free() -> None:
     assert creation.free_number([]) == 1
     assert creation.free_number([1, 2, 4]) == 3

@@ -10,7 +10,7 @@ from msgspec import structs
 from support import overlays as support
 from support.overlays import Parts, request
 from support.waiting import until
-from varpd.control.messages import ControlError, ErrorCode
+from varpd.control.messages import ControlError
 from varpd.daemon import creation
 from varpd.daemon.overlay import Overlay, Plan
 from varpd.provider.answers import Target
@@ -94,32 +94,6 @@ async def test_a_second_change_waits_for_the_first(overlay: Overlay, parts: Part
     go_on.set()
     await asyncio.wait([started, waiting])
     assert order == ["first begins", "first ends", "second"]
-
-
-async def test_a_change_that_waits_too_long_is_told_that_somebody_else_is_at_it(
-    overlay: Overlay,
-) -> None:
-    async with overlay.changing():
-        with pytest.raises(ControlError) as caught:
-            async with overlay.changing(timeout=0):
-                pytest.fail("two change it at once")
-    assert caught.value.code is ErrorCode.BUSY
-
-
-async def test_a_change_that_fails_lets_the_next_one_in(overlay: Overlay) -> None:
-    with pytest.raises(RuntimeError):
-        async with overlay.changing():
-            raise RuntimeError("broken")
-    async with overlay.changing(timeout=1):
-        pass
-
-
-async def test_who_waited_while_it_was_deleted_is_told_so(overlay: Overlay) -> None:
-    overlay.turn.gone = True
-    with pytest.raises(ControlError) as caught:
-        async with overlay.changing():
-            pytest.fail("it is gone")
-    assert caught.value.code is ErrorCode.NOT_FOUND
 
 
 async def test_what_is_left_of_a_deletion_can_only_be_deleted(overlay: Overlay) -> None:

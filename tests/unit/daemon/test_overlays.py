@@ -6,6 +6,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 import pytest
+from msgspec import structs
 
 from support import overlays as support
 from support.overlays import REFUSAL, Parts, request
@@ -18,6 +19,10 @@ from varpd.engine import commands
 from varpd.engine.events import LocalAddressesChanged
 from varpd.provider.answers import Target
 from varpd.provider.plugin import StopReason
+from varpd.store.base import Phase, StoreError
+
+FULL = StoreError("the file system is full; nothing was changed")
+ROWS_GO = commands.RemoveRows
 
 
 @pytest.fixture
@@ -297,7 +302,7 @@ async def test_a_reload_that_nobody_waits_for_any_more_is_not_in_the_way_of_the_
     assert parts.overlays.all() == []
 
 
-async def test_at_the_end_plugins_are_stopped_for_another_time_and_links_removed(
+async def test_at_the_end_plugins_are_stopped_for_another_time_and_links_stay(
     told: list[str],
 ) -> None:
     async with support.parts() as parts:
@@ -305,8 +310,10 @@ async def test_at_the_end_plugins_are_stopped_for_another_time_and_links_removed
         await parts.overlays.create(request("red", "told", vnetid=8))
         await parts.overlays.end()
         assert sorted(told) == ["stop blue shutdown", "stop red shutdown"]
-        assert parts.datapath.links == {}
+        assert sorted(parts.datapath.links) == ["blue", "red"]
+        assert not [item for item in parts.datapath.commands if isinstance(item, ROWS_GO)]
         assert parts.overlays.all() == []
+        assert [item.phase for item in await parts.store.load()] == [Phase.MADE, Phase.MADE]
 
 
 async def test_a_plugin_whose_links_cannot_be_made_is_stopped_for_good(told: list[str]) -> None:
@@ -317,16 +324,103 @@ async def test_a_plugin_whose_links_cannot_be_made_is_stopped_for_good(told: lis
         assert told == ["stop blue deleted"]
 
 
-async def test_links_that_cannot_be_removed_do_not_stop_the_end(parts: Parts) -> None:
-    await parts.overlays.create(request())
-    parts.datapath.failing["close"] = REFUSAL
-    await parts.overlays.end()
-    assert parts.overlays.find("blue").stopped is not None
-
-
 async def test_a_target_is_kept_when_its_overlays_neighbour_goes(parts: Parts) -> None:
     await parts.overlays.create(request("blue", "point"))
     red = await parts.overlays.create(request("red", "point", vnetid=8))
-    await parts.overlays.remove(red, StopReason.DELETED)
+    await parts.overlays.remove(red)
     assert parts.engine.default_target("blue") == ONE
     assert parts.engine.default_target("red") is None
+
+
+async def test_an_overlay_is_stored_as_it_was_made(parts: Parts) -> None:
+    parts.overlays.set_defaults({"mtu": 1300})
+    await parts.overlays.create(request(limit_targets="5"))
+    (stored,) = await parts.store.load()
+    assert (stored.phase, stored.boot, stored.number) == (Phase.MADE, None, 1)
+    assert stored.properties == {
+        "vxlan/listen_ip": "192.0.2.100",
+        "limit_targets": 5,
+        "probe/site": "north",
+        "probe/shard": 7,
+    }
+    assert stored.defaults == {"mtu": 1300}
+    assert stored.state == {"probe/site": "north", "probe/shard": 7}
+
+
+async def test_a_temporary_overlay_is_stored_for_this_boot(parts: Parts) -> None:
+    await parts.overlays.create(structs.replace(request(), temporary=True))
+    assert [item.boot for item in await parts.store.load()] == [support.BOOT]
+    (info,) = await parts.service.overlays([])
+    assert info.temporary
+
+
+async def test_an_overlay_that_cannot_be_stored_is_not_made(parts: Parts) -> None:
+    parts.store.failure = FULL
+    with pytest.raises(ControlError, match="is full; nothing was changed"):
+        await parts.overlays.create(request())
+    assert parts.datapath.links == {}
+    assert parts.overlays.defined() == []
+    parts.store.failure = None
+    await parts.overlays.create(request())
+
+
+async def test_an_overlay_of_which_it_cannot_be_stored_that_it_is_made_is_undone(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(name: str, phase: Phase) -> None:
+        raise FULL
+
+    monkeypatch.setattr(parts.store, "set_phase", full)
+    with pytest.raises(ControlError, match="is full"):
+        await parts.overlays.create(request())
+    assert (parts.datapath.links, parts.runner.instances) == ({}, {})
+    assert await parts.store.load() == []
+
+
+async def test_what_cannot_be_made_leaves_nothing_in_the_store(parts: Parts) -> None:
+    parts.datapath.failing["open"] = REFUSAL
+    with pytest.raises(ControlError):
+        await parts.overlays.create(request())
+    assert await parts.store.load() == []
+
+
+async def test_properties_that_cannot_be_stored_are_not_set(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    parts.store.failure = FULL
+    with pytest.raises(ControlError, match="is full; nothing was changed"):
+        await parts.overlays.set_properties(
+            overlay, {"mtu": "1400", "probe/weight": "7", "limit_targets": "5"}
+        )
+    assert parts.datapath.links["blue"].mtu is None
+    assert overlay.instance.get_property("probe/weight") == 1
+    assert "limit_targets" not in overlay.plan.values
+    parts.store.failure = None
+    await parts.overlays.set_properties(overlay, {"mtu": "1400", "probe/site": "south"})
+    (stored,) = await parts.store.load()
+    assert (stored.properties["mtu"], stored.properties["probe/site"]) == (1400, "south")
+    await parts.overlays.set_properties(overlay, {"mtu": None})
+    (stored,) = await parts.store.load()
+    assert "mtu" not in stored.properties
+
+
+async def test_a_deletion_that_cannot_be_stored_does_not_begin(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    parts.store.failure = FULL
+    with pytest.raises(ControlError, match="is full; nothing was changed"):
+        await parts.overlays.remove(overlay)
+    assert overlay.stopped is None
+    assert "blue" in parts.datapath.links
+    parts.store.failure = None
+    await parts.overlays.remove(overlay)
+    assert await parts.store.load() == []
+
+
+async def test_a_deletion_that_is_half_done_is_stored_as_such(parts: Parts) -> None:
+    overlay = await parts.overlays.create(request())
+    parts.datapath.failing["close"] = REFUSAL
+    with pytest.raises(ControlError):
+        await parts.overlays.remove(overlay)
+    assert [item.phase for item in await parts.store.load()] == [Phase.DELETING]
+    parts.datapath.failing.clear()
+    await parts.overlays.remove(overlay)
+    assert await parts.store.load() == []
