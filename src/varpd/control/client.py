@@ -25,7 +25,7 @@ class Client(Reader):
 
     def forget_state(self, name: str) -> OverlayInfo:
         """Forget what the plugin saved, and start it from its properties alone."""
-        return _decode(self._call("POST", f"{_overlay(name)}/forget-state"), OverlayInfo)
+        return decode(self._call("POST", f"{overlay_path(name)}/forget-state"), OverlayInfo)
 
     def set_entry(self, name: str, mac: str, target: str) -> None:
         """Say where a MAC is: ``IP:PORT``, ``[IPV6]:PORT`` or ``drop``."""
