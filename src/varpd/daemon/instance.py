@@ -270,17 +270,15 @@ class Instance:
         async with self._lock:
             await self._saver.forget()
             life, self._life = self._life, None
-            try:
-                if life is not None:
-                    self._emit_stopped(life.exchange.stop())
-                    await life.end(StopReason.FAULT)
-            finally:
-                self._saver.resume()
+            if life is not None:
+                self._emit_stopped(life.exchange.stop())
+                await life.end(StopReason.FAULT)
+            self._saver.resume()
             self._health.clear(CauseKind.PLUGIN)
             await self._try_again()
             if self._recovery is None or self._recovery.done():
-                work = self._keep_trying()  # which ends at once if there is nothing to do
-                self._recovery = self._tasks.start(work, f"{self._place.overlay} recovery")
+                # It ends at once if there is nothing to do.
+                self._recovery = self._tasks.start(self._keep_trying(), "recovery")
 
     async def stop(self, reason: StopReason) -> None:
         """End the instance for good; nothing is emitted after this returned."""

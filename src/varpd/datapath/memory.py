@@ -179,7 +179,7 @@ class MemoryDatapath:
     async def settle(self) -> None:
         """See `Datapath.settle`; the events have been given to the sink, too."""
         while self._events:
-            self._give()
+            _give(self._events, self._sink)
 
     def counters(self, overlay: str) -> OverlayCounters:
         """See `Datapath.counters`."""
@@ -247,12 +247,14 @@ class MemoryDatapath:
             return False
         if self._running:
             self._events.append(event)
-            asyncio.get_running_loop().call_soon(self._give)
+            asyncio.get_running_loop().call_soon(_give, self._events, self._sink)
         return True
 
-    def _give(self) -> None:
-        if self._events:
-            self._sink(self._events.popleft())
+
+def _give(events: deque[Event], sink: Sink) -> None:
+    """Give the next event to the sink, if it has not been given yet."""
+    if events:
+        sink(events.popleft())
 
 
 def _remove(bridges: dict[str, MemoryBridge], underlay: MemoryUnderlay, overlay: str) -> None:
