@@ -15,7 +15,8 @@ from support import probes
 from support.instances import LOCAL, OVERLAY, VNETID, Stage, query, running
 from support.probes import JUNK, NEIGHBOURS, ONE, ROUTER, ROUTER_IP, TWO, VALUES, WEB, WEB_IP
 from support.waiting import until
-from varpd.daemon.instance import InstanceFailed, InstanceSettings
+from varpd.daemon.instance import InstanceFailed
+from varpd.daemon.instance_settings import InstanceSettings
 from varpd.daemon.watchdog import Watchdog
 from varpd.engine.commands import Command, Install, StartDhcp, StartLookups, StartNeighbours
 from varpd.engine.engine import Engine

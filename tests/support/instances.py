@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from support.probes import VALUES
 from support.waiting import until
-from varpd.daemon.instance import Instance, InstanceSettings
+from varpd.daemon.instance import Instance
+from varpd.daemon.instance_settings import InstanceSettings
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog

@@ -12,11 +12,9 @@ what was saved last::
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
-
-from msgspec import Struct
 
 from varpd.daemon.backoff import Backoff
 from varpd.daemon.calls import OperationFailed
@@ -25,6 +23,7 @@ from varpd.daemon.degradation import Cause, CauseKind
 from varpd.daemon.guard import STOPPED
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
+from varpd.daemon.instance_settings import InstanceSettings
 from varpd.daemon.life import Life, LifeOwner
 from varpd.daemon.lookups import Meter
 from varpd.daemon.mailbox import PanicSaid
@@ -49,28 +48,6 @@ _COUNTED: Final = dict.fromkeys(("ignored", "lost", "late_answers", "other_famil
 
 class InstanceFailed(Exception):  # noqa: N818 - named like what a plugin raises beside it
     """An instance cannot begin, or is gone; the message is a sentence for the operator."""
-
-
-class InstanceSettings(Struct, frozen=True):
-    """What an operator can set on how varpd treats an instance."""
-
-    lookup_timeout: float = 5.0
-    """Seconds that a blocking plugin may take for a plain operation that no frame waits for."""
-
-    start_timeout: float = 30.0
-    """Seconds that `start`, `reload` and each `set_property` may take."""
-
-    preload: bool = False
-    """Whether all that the plugin can enumerate is told to the engine after start and reload."""
-
-    max_targets: int = 262_144
-    """How many targets are preloaded at most: the bound of the overlay's table."""
-
-    restart_min: float = 1.0
-    """Seconds before the first restart after a panic; doubled for each that follows."""
-
-    restart_max: float = 32.0
-    """Seconds between restarts at most; who worked twice as long begins at the least again."""
 
 
 class Instance:
@@ -278,7 +255,7 @@ class Instance:
             await self._try_again()
             if self._recovery is None or self._recovery.done():
                 # It ends at once if there is nothing to do.
-                self._recovery = self._tasks.start(self._keep_trying(), "recovery")
+                self._recovery = self._tasks.start(self._recover(), "recovery")
 
     async def stop(self, reason: StopReason) -> None:
         """End the instance for good; nothing is emitted after this returned."""
@@ -373,21 +350,18 @@ class Instance:
             self._pauses.reset()
         self._recovery = self._tasks.start(self._recover(life, dropped), f"{life} recovery")
 
-    def _emit_stopped(self, dropped: list[Event]) -> None:
+    def _emit_stopped(self, dropped: Iterable[Event]) -> None:
         """Say that the instance answers no more, outstanding questions included."""
         self._emit(InstanceStopped(self._place.overlay))
         for event in dropped:
             self._emit(event)
 
-    async def _recover(self, life: Life, dropped: list[Event]) -> None:
+    async def _recover(self, life: Life | None = None, dropped: Sequence[Event] = ()) -> None:
         """End a life that gave up, and make another one from the last saved state."""
-        self._emit_stopped(dropped)
-        async with self._lock:
-            await life.end(StopReason.FAULT)
-        await self._keep_trying()
-
-    async def _keep_trying(self) -> None:
-        """Make another life after a while, until one comes to work."""
+        if life is not None:
+            self._emit_stopped(dropped)
+            async with self._lock:
+                await life.end(StopReason.FAULT)
         while self._life is None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), self._pauses.next())

@@ -8,7 +8,8 @@ from msgspec import Struct, structs
 
 from varpd.control.messages import ControlError, ErrorCode
 from varpd.daemon import catalogue, properties
-from varpd.daemon.instance import Instance, InstanceSettings
+from varpd.daemon.instance import Instance
+from varpd.daemon.instance_settings import InstanceSettings
 from varpd.daemon.turn import Turn
 from varpd.datapath.base import Link, LinkState
 from varpd.datapath.encapsulation import Encapsulation

@@ -12,7 +12,8 @@ from support.instances import OVERLAY, SOON, Stage, query, running
 from support.probes import KNOWN, ONE, VALUES, WEB
 from support.waiting import until
 from varpd.daemon.degradation import CauseKind
-from varpd.daemon.instance import InstanceFailed, InstanceSettings
+from varpd.daemon.instance import InstanceFailed
+from varpd.daemon.instance_settings import InstanceSettings
 from varpd.engine.events import Failed, InstanceStarted, InstanceStopped, TargetsEnumerated
 from varpd.provider import (
     NotLive,
