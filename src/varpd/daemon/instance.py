@@ -53,6 +53,9 @@ class InstanceFailed(Exception):  # noqa: N818 - named like what a plugin raises
 class Instance:
     """One search plugin at work for one overlay.
 
+    `degrade` and `clear` say on behalf of varpd why the instance works badly (such as `DATAPATH`),
+    and take it back; `fault` counts a fault that others noticed, such as a time-out.
+
     All methods are called from the event loop. `start` emits `InstanceStarted` (for a POINT
     plugin followed by `DefaultTargetSet`), `stop` and a panic emit `InstanceStopped`; so the
     engine must know the overlay before `start` is called.
@@ -105,11 +108,8 @@ class Instance:
         self._watchdog = watchdog or Watchdog()
         self._health = Health(overlay, plugin.name, changed)
         self.degrade = self._health.degrade
-        """Says on behalf of varpd why the instance works badly (such as `DATAPATH`)."""
         self.clear = self._health.clear
-        """Takes back what `degrade` said."""
         self.fault = self._health.fault
-        """Counts a fault that others noticed, such as a time-out."""
         self._counts = Counter(_COUNTED)
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
