@@ -19,10 +19,11 @@ from varpd.control.streams import Stream
 from varpd.control.tracing import TraceInfo, TraceRequest
 
 
-class Service(Protocol):
-    """The daemon as its control socket sees it.
+class Changes(Protocol):
+    """What can be changed.
 
-    Every method may raise `ControlError`. When a changing method returns, the change is in force.
+    When a method returns, the change is in force and survives a restart; when it raises
+    `ControlError`, nothing has changed.
     """
 
     async def create(self, request: CreateOverlay) -> OverlayInfo:
@@ -45,6 +46,10 @@ class Service(Protocol):
 
     async def flush(self, name: str) -> None:
         """Forget all that the plugin said; the administrator's entries stay."""
+
+
+class Service(Changes, Protocol):
+    """The daemon as its control socket sees it. Every method may raise `ControlError`."""
 
     async def overlays(self, names: Sequence[str]) -> list[OverlayInfo]:
         """Return the named overlays, or all in the order of their names."""
