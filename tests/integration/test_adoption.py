@@ -73,13 +73,6 @@ def mac(number: int) -> str:
     return str(MacAddress(b"\x02\x00\x01" + number.to_bytes(3, "big")))
 
 
-def come_back(host: Host, search: str, *properties: str) -> None:
-    """Start the next daemon, with overlay blue as before."""
-    host.varpd.start()
-    if not host.varpd.show():
-        host.create("blue", 7, search, *properties)
-
-
 def targets(host: Host) -> dict[str, tuple[str, str, str]]:
     """Return address, origin and state of each entry."""
     return {
@@ -153,7 +146,6 @@ def streaming(source: Guest, sink: Guest) -> Iterator[list[float]]:
 def test_traffic_flows_on_over_the_end_of_daemons(lab: Lab) -> None:
     a, b = lab.hosts("a", "b")
     web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
-    config = f"files/config={lab.mapping_file('blue.json').path}"
     for guest, other in ((web, db), (db, web)):
         assert guest.ping(other.ipv4, 3).lost == 0
         assert guest.ping(other.ipv6, 3).lost == 0
@@ -167,10 +159,8 @@ def test_traffic_flows_on_over_the_end_of_daemons(lab: Lab) -> None:
     ):
         for host, peer in ((a, db), (b, web)):
             for number in (signal.SIGKILL, signal.SIGTERM):
-                if number is signal.SIGTERM and not survives_its_end(host):
-                    continue
                 host.varpd.stop(number)
-                come_back(host, "files", config)
+                host.varpd.start()
                 wait_for("an answer", partial(is_plugins, host, peer))
         touched = written(at_a) | written(at_b)
     assert (lost(four), lost(six)) == (0, 0)
@@ -186,7 +176,7 @@ def test_a_point_overlay_keeps_its_target_untouched(lab: Lab) -> None:
     assert web.ping(db.ipv4, 3).lost == 0
     with pinging(web, db.ipv4) as pings, watched(a) as watch:
         a.varpd.kill()
-        come_back(a, *direct(b))
+        a.varpd.start()
         told = written(watch)
     assert lost(pings) == 0
     assert not told & {str(MacAddress(bytes(6))), str(db.mac)}
@@ -199,11 +189,6 @@ def direct(other: Host) -> tuple[str, ...]:
 def is_plugins(host: Host, peer: Guest) -> bool:
     """Return whether the plugin has said where a guest is."""
     return targets(host).get(str(peer.mac), ("", "", ""))[1] == "plugin"
-
-
-def survives_its_end(host: Host) -> bool:
-    """Return whether overlays stay when the daemon ends in order."""
-    return (host.varpd.directory / "state" / "varpd.db").exists()
 
 
 # --- what has changed meanwhile
@@ -229,7 +214,7 @@ def test_what_has_moved_or_gone_meanwhile_is_followed(lab: Lab) -> None:
         file.mappings[mac(1)]["ip"] = ELSEWHERE
         del file.mappings[mac(2)]
         file.write()
-        come_back(host, "files", f"files/config={file.path}")
+        host.varpd.start()
         wait_for("rows", lambda: rows(host) == {mac(0): OTHER_HOST, mac(1): ELSEWHERE})
         assert mac(0) not in written(watch)
     wait_for(
@@ -243,11 +228,11 @@ def test_what_has_moved_or_gone_meanwhile_is_followed(lab: Lab) -> None:
 
 def test_rows_that_are_half_there_are_made_whole_or_removed(lab: Lab) -> None:
     host = lab.host("a")
-    file = known_macs(lab, host, 3)
+    known_macs(lab, host, 3)
     host.varpd.kill()
     host.run("bridge", "fdb", "delete", mac(0), "dev", "vx-blue", "master")
     host.run("bridge", "fdb", "delete", mac(1), "dev", "vx-blue", "dst", OTHER_HOST, "self")
-    come_back(host, "files", f"files/config={file.path}")
+    host.varpd.start()
 
     def both() -> bool:
         shown = host.run("bridge", "fdb", "show", "dev", "vx-blue").stdout
@@ -269,7 +254,7 @@ def test_a_plugin_without_answers_keeps_rows_and_is_asked_again(lab: Lab, tmp_pa
     mood.touch()
     with watched(host) as watch:
         host.varpd.kill()
-        come_back(host, *properties)
+        host.varpd.start()
         wait_for("a failure", lambda: targets(host) == {known: (OTHER_HOST, "adopted", "stale")})
         mood.unlink()
         wait_for("an answer", lambda: targets(host) == {known: (OTHER_HOST, "plugin", "valid")})
@@ -283,15 +268,12 @@ def test_a_plugin_without_answers_keeps_rows_and_is_asked_again(lab: Lab, tmp_pa
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_many_rows_are_adopted_while_the_loop_turns(lab: Lab, count: int) -> None:
     host = lab.host("a")
-    file = known_macs(lab, host, count)
-    config = f"files/config={file.path}"
+    known_macs(lab, host, count)
     with watched(host) as watch:
         host.varpd.kill()
         began = time.monotonic()
         host.varpd.start()
         with answering(host) as delays:
-            if not host.varpd.show():
-                host.create("blue", 7, "files", config)
             wait_for("answers", lambda: is_confirmed(host, count), 600)
         took = time.monotonic() - began
         assert written(watch) == set()
@@ -303,7 +285,8 @@ def test_many_rows_are_adopted_while_the_loop_turns(lab: Lab, count: int) -> Non
 def is_confirmed(host: Host, count: int) -> bool:
     """Return whether the plugin has been asked about all; looking at many takes the daemon time."""
     time.sleep(count / 20_000)
-    return all(item["origin"] == "plugin" for item in host.varpd.targets("blue"))
+    origins = [item["origin"] for item in host.varpd.targets("blue")]
+    return origins == ["plugin"] * count
 
 
 @contextmanager
