@@ -146,8 +146,11 @@ class Guard:
                     add(odd[-1])
         finally:
             self._caller.leave()
-        fast = len(answers) - len(odd)
-        self._meter.answered(operation, fast, odd, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        if odd or operation is not Operation.LOOKUP:
+            self._meter.answered(operation, len(answers) - len(odd), odd, seconds)
+        else:
+            self._meter.plain(len(answers), seconds)
         return answers
 
     def cancel(self, questions: Sequence[Question]) -> None:

@@ -276,6 +276,7 @@ class Instance:
             await asyncio.wait({self._recovery})
         self._saver.end()
         self._health.end()
+        self.meter.end()
 
     async def _begin(
         self, values: dict[str, Value], state: State | None, reason: StopReason

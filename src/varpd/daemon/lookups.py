@@ -1,11 +1,11 @@
 """How plugins answer, and how fast: counted once a batch for what they answer plainly."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from varpd.engine.events import Deferred, Failed
-from varpd.engine.histogram import Histogram
+from varpd.engine.histogram import Distribution, Histogram
 from varpd.provider.answers import Drop, Proxy, Replicate, Target
 from varpd.provider.judge import Operation
 
@@ -26,54 +26,93 @@ RESULTS: Final = {
 
 
 class Meter:
-    """What one instance answered, or all instances of one plugin together."""
+    """What one instance answered."""
 
-    def __init__(self, together: "Meter | None" = None) -> None:
-        """Begin with nothing; what is counted here is counted `together`, too."""
-        self.answers: Counter[tuple[str, str]] = Counter()
-        """Final answers by operation and result."""
-
+    def __init__(self, ended: Callable[["Meter"], None] | None = None) -> None:
+        """Begin with nothing; `ended` is called at the end."""
         self.lookups = Histogram()
         """Seconds from asking where a frame goes to the answer. What is answered plainly is there
         when its whole batch is."""
 
-        self._together = together
+        self._targets = 0
+        self._others: Counter[tuple[str, str]] = Counter()
+        self._ended = ended
+
+    @property
+    def answers(self) -> Counter[tuple[str, str]]:
+        """Final answers by operation and result."""
+        plain = {(Operation.LOOKUP.value, TARGET): self._targets} if self._targets else {}
+        return self._others + Counter(plain)
+
+    def plain(self, targets: int, seconds: float) -> None:
+        """Count a batch of lookups that were all answered with targets after `seconds`."""
+        self._targets += targets
+        self.lookups.observe(seconds, targets)
 
     def answered(
         self, operation: Operation, targets: int, others: Iterable[object], seconds: float
     ) -> None:
         """Count answers that came after `seconds`: a number of targets, and others of any kind."""
         results = [result_of(answer) for answer in others if not isinstance(answer, Deferred)]
-        count = targets + len(results)
-        meter: Meter | None = self
-        while count and meter is not None:
-            if targets:
-                meter.answers[operation.value, TARGET] += targets
-            for result in results:
-                meter.answers[operation.value, result] += 1
-            if operation is Operation.LOOKUP:
-                meter.lookups.observe(seconds, count)
-            meter = meter._together
+        if targets:
+            self._others[operation.value, TARGET] += targets
+        for result in results:
+            self._others[operation.value, result] += 1
+        if operation is Operation.LOOKUP and targets + len(results):
+            self.lookups.observe(seconds, targets + len(results))
 
     def unanswered(self, operation: Operation, result: str) -> None:
         """Count a question to which there is no answer whose time would mean anything."""
-        meter: Meter | None = self
-        while meter is not None:
-            meter.answers[operation.value, result] += 1
-            meter = meter._together
+        self._others[operation.value, result] += 1
+
+    def end(self) -> None:
+        """Count no more: what was counted is the plugin's from now on."""
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(self)
+
+
+class Total:
+    """What all instances of one plugin answered, those that have ended included."""
+
+    def __init__(self) -> None:
+        """Begin without instances."""
+        self._ended: Counter[tuple[str, str]] = Counter()
+        self._ended_lookups = Distribution()
+        self._meters: list[Meter] = []
+
+    def open(self) -> Meter:
+        """Return a new meter for an instance."""
+        self._meters.append(Meter(self._retire))
+        return self._meters[-1]
+
+    @property
+    def answers(self) -> Counter[tuple[str, str]]:
+        """As of one instance."""
+        return sum((meter.answers for meter in self._meters), self._ended)
+
+    @property
+    def lookups(self) -> Distribution:
+        """As of one instance."""
+        return sum((meter.lookups.distribution for meter in self._meters), self._ended_lookups)
+
+    def _retire(self, meter: Meter) -> None:
+        self._meters.remove(meter)
+        self._ended += meter.answers
+        self._ended_lookups += meter.lookups.distribution
 
 
 class Meters:
-    """The meters of all plugins, which outlive their instances."""
+    """What all plugins answered."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self.plugins: dict[str, Meter] = {}
+        self.plugins: dict[str, Total] = {}
         """By the plugin's name."""
 
     def of_instance(self, plugin: str) -> Meter:
         """Return a new meter for an instance of a plugin."""
-        return Meter(self.plugins.setdefault(plugin, Meter()))
+        return self.plugins.setdefault(plugin, Total()).open()
 
 
 def result_of(answer: object) -> str:

@@ -117,11 +117,10 @@ class Metrics:
         page.add_distribution("varpd_miss_to_row_seconds", totals.miss_to_row)
 
     def _add_plugins(self, page: Page) -> None:
-        for plugin, meter in sorted(self._meters.plugins.items()):
-            for (operation, result), count in sorted(meter.answers.items()):
+        for plugin, total in sorted(self._meters.plugins.items()):
+            for (operation, result), count in sorted(total.answers.items()):
                 page.add("varpd_lookups_total", count, plugin, operation, result)
-            found = meter.lookups.distribution
-            page.add_distribution("varpd_lookup_duration_seconds", found, plugin)
+            page.add_distribution("varpd_lookup_duration_seconds", total.lookups, plugin)
 
 
 def _metrics(host: Page, counted: list[Counted]) -> Iterator[Metric]:

@@ -81,7 +81,8 @@ class Histogram:
 
     def observe(self, seconds: float, count: int = 1) -> None:
         """Count that `count` things took so many seconds each; less than none counts as none."""
-        seconds = max(0.0, seconds)
+        if seconds < 0:
+            seconds = 0.0
         self._counts[bisect_left(BOUNDS, seconds)] += count
         self._total += seconds * count
 

@@ -50,13 +50,29 @@ def test_only_lookups_are_timed() -> None:
     assert meter.lookups.distribution.count == 0
 
 
+def test_a_plain_batch_is_counted_like_any_other() -> None:
+    meter = Meter()
+    meter.plain(64, 0.5)
+    meter.answered(Operation.LOOKUP, 1, [], 0.5)
+    assert meter.answers == {("lookup", "target"): 65}
+    assert (meter.lookups.distribution.count, meter.lookups.distribution.total) == (65, 32.5)
+
+
 def test_a_plugin_has_what_all_its_instances_have_also_when_they_are_gone() -> None:
     meters = Meters()
-    for _ in range(2):
-        meters.of_instance("files").answered(Operation.LOOKUP, 3, [], 0.1)
+    first, second = (meters.of_instance("files") for _ in range(2))
+    for meter in (first, second):
+        meter.plain(3, 0.1)
+        meter.answered(Operation.ARP, 0, [MAC], 0.1)
     meters.of_instance("direct")
-    assert meters.plugins["files"].answers == {("lookup", "target"): 6}
-    assert meters.plugins["files"].lookups.distribution.count == 6
+    total = meters.plugins["files"]
+    for _ in range(2):
+        assert total.answers == {("lookup", "target"): 6, ("arp", "found"): 2}
+        assert total.lookups.count == 6
+        first.end()
+        first.end()
+    second.plain(1, 0.1)
+    assert total.answers["lookup", "target"] == 7
     assert meters.plugins["direct"].answers == {}
 
 
