@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from varpd.daemon.audience import Audience
 from varpd.daemon.degradation import Cause
-from varpd.daemon.records import KEPT, MAKERS, TRAFFIC, Detail, Kind, Record
-from varpd.engine import events
+from varpd.daemon.records import KEPT, MAKERS, TRAFFIC, Batch, Detail, Kind, Record
+from varpd.engine import commands, events
 from varpd.engine.commands import Command
 from varpd.engine.events import Event
 from varpd.engine.settings import Settings
@@ -42,8 +42,8 @@ class Bounds(Struct, frozen=True):
 class Memory(Struct, frozen=True):
     """Bounds of all that is remembered."""
 
-    traffic: Bounds = Bounds(overlay=32_768, total=262_144, least=256)
-    """Records of traffic and MACs in them, together; one takes some 80 bytes."""
+    traffic: Bounds = Bounds(overlay=2_048, total=16_384, least=16)
+    """Records of traffic, a batch each."""
 
     others: Bounds = Bounds(overlay=512, total=65_536, least=64)
     """Records of all else."""
@@ -74,8 +74,7 @@ class Story:
     def __init__(self, settings: Settings) -> None:
         """Begin with nothing; `settings` are those that later ones are compared with."""
         self.settings = settings
-        self.traffic: deque[Record] = deque()
-        self.weight = 0
+        self.traffic: deque[Record | Batch] = deque()
         self.others: deque[Record] = deque()
         self.addresses: dict[IpAddress, KnownAddress] = {}
         self.causes: dict[str, str] = {}
@@ -113,7 +112,11 @@ class Journal:
         found = self._stories.get(overlay)
         if found is not None:
             rings = reversed(found.traffic), reversed(found.others)
-            yield from merge(*rings, key=attrgetter("number"), reverse=True)
+            for item in merge(*rings, key=attrgetter("number"), reverse=True):
+                if isinstance(item, Batch):
+                    yield from item.records()
+                else:
+                    yield item
 
     def known(self, overlay: str, address: IpAddress) -> KnownAddress | None:
         """Return what was last said of who has an overlay address."""
@@ -143,6 +146,11 @@ class Journal:
 
     def handled(self, event: Event, out: Sequence[Command], now: float) -> None:
         """See `Observer.handled`."""
+        if type(event) is events.FramesPunted:
+            if len(out) == 1 and type(out[0]) is commands.StartLookups:
+                return  # what is answered is worth remembering, not that it is asked
+        elif type(event) is events.LookupsAnswered and self._batch(event, out, now):
+            return
         special = self._special.get(type(event))
         if special is not None:
             special(event, now)
@@ -159,6 +167,27 @@ class Journal:
             self._stories.pop(event.overlay, None)
             self._resize()
 
+    def _batch(self, event: events.LookupsAnswered, out: Sequence[Command], now: float) -> bool:
+        """Remember a batch if all answers in it are targets with rows; return whether they are."""
+        found = []
+        count = 0
+        for command in out:
+            if type(command) is not commands.Install:
+                return False
+            macs = command.macs
+            count += len(macs)
+            found.append((command.target, macs))
+        story = self._stories.get(event.overlay)
+        if story is None or count != len(event.answers):
+            return False
+        self._number += 1
+        batch = Batch(self._number, now, found)
+        story.traffic.append(batch)
+        if self.audience.is_there:
+            for record in reversed(list(batch.records())):
+                self.audience.tell(event.overlay, record)
+        return True
+
     def _put(
         self, overlay: str, at: float, kind: Kind, macs: Sequence[bytes], detail: Detail
     ) -> None:
@@ -171,22 +200,21 @@ class Journal:
         record = Record(self._number, at, kind, kept, count, detail)
         if kind in TRAFFIC:
             found.traffic.append(record)
-            found.weight += 1 + len(kept)
-            while found.weight > self._traffic_room:
-                found.weight -= found.traffic.popleft().weight
         else:
             found.others.append(record)
-            while len(found.others) > self._others_room:
-                found.others.popleft()
         if self.audience.is_there:
             self.audience.tell(overlay, record)
 
     def _resize(self) -> None:
-        """Share the memory anew; what is too much goes with the next record."""
+        """Share the memory anew."""
         overlays = len(self._stories)
-        self._traffic_room = self._memory.traffic.each(overlays)
-        self._others_room = self._memory.others.each(overlays)
         self._addresses_room = self._memory.addresses.each(overlays)
+        traffic, others = self._memory.traffic.each(overlays), self._memory.others.each(overlays)
+        for story in self._stories.values():
+            if story.traffic.maxlen != traffic:
+                story.traffic = deque(story.traffic, traffic)
+            if story.others.maxlen != others:
+                story.others = deque(story.others, others)
 
     def _added(self, event: events.OverlayAdded, _: float) -> None:
         self._stories[event.overlay] = Story(event.settings)

@@ -4,12 +4,13 @@
 """
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from varpd.engine import commands, events
+from varpd.provider.answers import Target
 
 
 class Kind(enum.Enum):
@@ -119,8 +120,8 @@ TRAFFIC: Final = frozenset(
 )
 """What guests and plugins can cause in any number."""
 
-KEPT: Final = 256
-"""MACs of one record that are kept; of more only the number is."""
+KEPT: Final = 64
+"""MACs of one record that are kept, as many as a batch of frames has; of more only the number."""
 
 Detail = Any
 """What more there is to a record; each kind says what."""
@@ -151,6 +152,26 @@ class Record(Struct, frozen=True, gc=False):
     def weight(self) -> int:
         """What it takes of the memory, in records and MACs."""
         return 1 + len(self.macs)
+
+
+class Batch(Struct, frozen=True, gc=False):
+    """Targets that the plugin answered, all of one batch: what comes in thousands a second."""
+
+    number: int
+    at: float
+    found: list[tuple[Target, list[bytes]]]
+    """The targets with their MACs, whose rows were handed to the kernel."""
+
+    def records(self) -> Iterator[Record]:
+        """Yield the same as records, the latest first."""
+        macs: list[bytes] = []
+        answers: list[Target] = []
+        for target, some in reversed(self.found):
+            kept = some[:KEPT]
+            yield Record(self.number, self.at, Kind.ROWS_WRITTEN, kept, len(some), target)
+            macs += kept
+            answers += [target] * len(kept)
+        yield Record(self.number, self.at, Kind.ANSWERED, macs, len(macs), answers)
 
 
 def _replicas(command: commands.InstallReplicas) -> Fields:

@@ -15,6 +15,7 @@ from varpd.provider.kinds import DestinationKind
 from varpd.provider.query import Query
 
 A = MacAddress(bytes.fromhex("020000000001"))
+B = MacAddress(bytes.fromhex("020000000002"))
 TARGET = Target(IPv4Address("192.0.2.2"), 4789)
 IP = IPv4Address("10.0.0.1")
 SETTINGS = Settings(7, Mode.DYNAMIC, DestinationKind.IP | DestinationKind.PORT, 8)
@@ -58,7 +59,7 @@ def test_what_busy_guests_cause_does_not_push_out_what_the_administrator_did() -
     found.handled(events.EntrySet("blue", A, None), [], 2.0)
     for _ in range(100):
         found.handled(answered(A), [], 3.0)
-    assert kinds(found) == [Kind.ANSWERED] * 10 + [Kind.ENTRY_SET, Kind.ADDED]
+    assert kinds(found) == [Kind.ANSWERED] * 20 + [Kind.ENTRY_SET, Kind.ADDED]
 
 
 def test_the_more_overlays_the_less_is_remembered_of_each() -> None:
@@ -66,14 +67,14 @@ def test_the_more_overlays_the_less_is_remembered_of_each() -> None:
     found = journal("blue", memory=memory)
     for _ in range(100):
         found.handled(answered(A), [], 2.0)
-    assert kinds(found).count(Kind.ANSWERED) == 20
+    assert kinds(found).count(Kind.ANSWERED) == 40
     found.handled(events.OverlayAdded("red", SETTINGS), [], 3.0)
     found.handled(answered(A), [], 3.0)
-    assert kinds(found).count(Kind.ANSWERED) == 10
+    assert kinds(found).count(Kind.ANSWERED) == 20
     for number in range(100):
         found.handled(events.OverlayAdded(f"o{number}", SETTINGS), [], 3.0)
     found.handled(answered(A), [], 3.0)
-    assert kinds(found).count(Kind.ANSWERED) == 2
+    assert kinds(found).count(Kind.ANSWERED) == 4
 
 
 def test_other_records_and_addresses_have_bounds_too() -> None:
@@ -153,3 +154,24 @@ async def test_who_listens_hears_of_it_and_of_the_end_of_an_overlay() -> None:
         ("blue", Kind.ADDED),
         ("blue", Kind.REMOVED),
     ]
+
+
+def test_a_batch_of_targets_is_one_record_that_says_as_much_as_others() -> None:
+    found = journal()
+    queries = [Query(A, 7), Query(B, 7)]
+    install = commands.Install("blue", TARGET, [A, B], [])
+    event = events.LookupsAnswered("blue", queries, [TARGET, TARGET])
+    found.handled(event, [install], 2.0)
+    told = [(item.kind, item.macs, item.detail) for item in found.story("blue")]
+    assert told[:2] == [
+        (Kind.ROWS_WRITTEN, [A, B], TARGET),
+        (Kind.ANSWERED, [A, B], [TARGET, TARGET]),
+    ]
+
+
+async def test_who_listens_hears_of_a_batch_in_its_order() -> None:
+    found = journal()
+    listener = found.audience.listen()
+    found.handled(answered(A), [commands.Install("blue", TARGET, [A], [])], 2.0)
+    heard = await listener.take()
+    assert [record.kind for _, record in heard] == [Kind.ANSWERED, Kind.ROWS_WRITTEN]
