@@ -62,7 +62,7 @@ class Insight:
     async def events(self, name: str | None) -> Stream:
         """Return what happens from now on, in one overlay or in all, as lines of `EventInfo`."""
         if name is not None:
-            self._overlays.find(name)
+            self._overlays.get(name)  # one that is not at work may come back
         try:
             return hearing.listen(self._journal.audience, name)
         except AudienceFull as exc:
