@@ -30,6 +30,7 @@ from varpd.engine.events import (
     RowsAdopted,
     RowsFound,
     RowsRefused,
+    RowsTouched,
     UsageReported,
 )
 from varpd.engine.settings import Mode
@@ -542,6 +543,20 @@ async def test_a_check_finds_what_somebody_else_did(world: World) -> None:
     assert changed.targets == (world.farther,)
     assert removed is not None
     assert removed.targets == ()
+
+
+async def test_what_somebody_else_does_is_told(world: World) -> None:
+    world.datapath.apply([Install("blue", world.far, [REMOTE, OTHER], [])])
+    await world.datapath.settle()
+    await world.tamper(REMOTE, world.farther)
+    await world.tamper(OTHER, None)
+
+    def told() -> tuple[set[bytes], set[bytes]]:
+        events = world.of(RowsTouched)
+        written = {mac for event in events for mac in event.written}
+        return written, {mac for event in events for mac in event.removed}
+
+    await until(lambda: told() == ({REMOTE}, {OTHER}))
 
 
 async def test_what_a_check_found_of_a_group_can_be_put_right(world: World) -> None:

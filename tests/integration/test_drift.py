@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from support.lab import Host, Lab
 from support.waiting import wait_for
+
+pytestmark = pytest.mark.integration
 
 DEFAULT = "00:00:00:00:00:00"
 STRANGER = "02:00:00:00:99:01"
@@ -27,9 +29,10 @@ class Scene:
     def __init__(self, lab: Lab, hosts: Sequence[Host], number: int) -> None:
         self.a, self.b = hosts
         self.name = f"blue{number}"
-        self.punt = f"127.86.0.{number}"
         guests = {f"web{number}": self.a, f"db{number}": self.b}
         self.web, self.db = lab.files_overlay(self.name, number, guests)
+        properties = self.a.varpd.show(self.name)[0]["properties"]
+        self.punt = f"127.86.0.{properties['varpd/id']}"
         self.uses = 0
         self.far = str(self.db.mac)
         assert self.web.ping(self.db.ipv4).lost == 0
@@ -198,3 +201,63 @@ LINKS = {
 @pytest.mark.parametrize(("command", "told"), LINKS.values(), ids=LINKS)
 def test_links_that_somebody_changes_are_put_right(scene: Scene, command: str, told: str) -> None:
     repaired(scene, command, told, SOON)
+
+
+def test_with_report_nothing_is_put_right_but_all_is_told(lab: tuple[Lab, list[Host]]) -> None:
+    made, hosts = lab
+    scene = Scene(made, hosts, 99)
+    scene.a.overlayadm("modify", scene.name, "-p", "drift=report")
+    scene.do("bridge fdb del {far} dev vx-{name} self; ip link set vx-{name} mtu 1400")
+
+    def told() -> bool:
+        text = "; ".join(scene.causes())
+        return "was missing" in text and "MTU of vx-blue99 was 1400" in text
+
+    wait_for("both to be told", told, AT_ONCE)
+    assert len(scene.rows(scene.far)) == 1
+    assert scene.link(f"vx-{scene.name}")["mtu"] == 1400
+    # Frames go by way of varpd meanwhile.
+    assert scene.web.ping(scene.db.ipv4).lost == 0
+
+    scene.a.overlayadm("modify", scene.name, "-p", "drift=repair")
+    scene.wait_until_whole(AT_ONCE)
+    wait_for("no more causes", lambda: not scene.causes(), SOON)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_point_overlay_keeps_its_one_target(family: Literal[4, 6]) -> None:
+    with Lab(family) as made:
+        a, b = made.hosts("a", "b")
+        for host, other in ((a, b), (b, a)):
+            host.create(
+                "point", 5, "direct", f"direct/dest_ip={other.address}", "direct/dest_port=4789"
+            )
+        web, db = a.attach("point", "web"), b.attach("point", "db")
+        assert web.ping(db.ipv4).lost == 0
+        a.run("bridge", "fdb", "del", DEFAULT, "dev", "vx-point", "dst", str(b.address), "self")
+
+        def whole() -> bool:
+            shown = a.run("bridge", "fdb", "show", "dev", "vx-point", check=False).stdout
+            return f"{DEFAULT} dst {b.address}" in shown
+
+        wait_for("the default row to be there", whole, AT_ONCE)
+        assert web.ping(db.ipv4).lost == 0
+        a.run("ip", "link", "del", "vx-point")
+        wait_for("the device to be there", whole, SOON)
+        a.run("ip", "link", "del", "point")
+        wait_for("the guest to be reached", lambda: web.ping(db.ipv4).lost == 0, SOON)
+
+
+def test_the_punt_address_of_ipv6_is_put_back() -> None:
+    with Lab(6) as made:
+        a, b = made.hosts("a", "b")
+        web, db = made.files_overlay("blue", 7, {"web": a, "db": b})
+        shown = a.run("ip", "-6", "-oneline", "address", "show", "dev", "lo").stdout
+        (address,) = [word for word in shown.split() if word.startswith("fd76:")]
+        a.run("ip", "address", "del", address, "dev", "lo")
+        wait_for(
+            "the address to be there",
+            lambda: address in a.run("ip", "address", "show", "dev", "lo").stdout,
+            AT_ONCE,
+        )
+        assert web.ping(db.ipv6).lost == 0

@@ -244,3 +244,18 @@ async def test_what_is_idle_costs_nothing_to_speak_of(stage: Stage) -> None:
     before, began = used()[0], time.monotonic()
     await asyncio.sleep(3)
     assert (used()[0] - before) / (time.monotonic() - began) < 0.2
+
+
+async def test_destinations_of_a_group_are_put_right(stage: Stage) -> None:
+    which = group(1)
+    stage.feed(events.TargetSet("blue", which, TARGETS[0]))
+    await stage.linux.settle()
+    row = (which.hex(":"), "dev", "vx-blue", "self")
+    await run(stage.host, "bridge", "fdb", "append", *row, "dst", "192.0.2.99")
+    await until(lambda: stage.drift("blue").get("repaired") == 1, PATIENCE)
+    await stage.linux.settle()
+    assert (await stage.there("blue"))[which] == {TARGETS[0]}
+    await run(stage.host, "bridge", "fdb", "del", *row)
+    await until(lambda: stage.drift("blue").get("repaired") == 2, PATIENCE)
+    await stage.linux.settle()
+    assert (await stage.there("blue"))[which] == {TARGETS[0]}

@@ -1,6 +1,6 @@
 """In what links are not as they should be; that they are put right is tried with real ones."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec import structs
@@ -8,6 +8,7 @@ from msgspec import structs
 from support.linux_host import make_link
 from varpd.datapath.linux import link_check, links, names
 from varpd.datapath.linux.kernel import LinkInfo, Tunnel
+from varpd.datapath.linux.link_check import Port
 from varpd.engine.settings import Mode
 
 LINK = make_link()
@@ -103,3 +104,27 @@ def test_a_point_overlay_learns_on_its_port() -> None:
     link = make_link(mode=Mode.POINT)
     assert link_check.of_device(link, structs.replace(DEVICE, learning=True), 6) == []
     assert link_check.of_device(link, DEVICE, 6) == ["learning of the port vx-blue was off"]
+
+
+class Ports:
+    """A kernel that knows guests' ports."""
+
+    def __init__(self, *ports: LinkInfo) -> None:
+        self._ports = {port.index: port for port in ports}
+        self.done: list[tuple[int, int]] = []
+
+    def link_at(self, index: int) -> LinkInfo | None:
+        return self._ports.get(index)
+
+    def set_master(self, index: int, bridge: int) -> None:
+        self.done.append((index, bridge))
+
+
+def test_ports_come_back_unless_their_owner_has_done_something_else_with_them() -> None:
+    port = structs.replace(DEVICE, name="tap0", index=20, master=0)
+    elsewhere = structs.replace(port, name="tap1", index=21, master=99)
+    another = structs.replace(port, name="other", index=22)
+    kernel = Ports(port, elsewhere, another)
+    known = [Port(f"tap{at}", 20 + at) for at in range(4)]
+    assert link_check.put_back(cast(Any, kernel), 16, known) == ["tap0"]
+    assert kernel.done == [(20, 16)]
