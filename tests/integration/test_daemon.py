@@ -197,10 +197,10 @@ def empty_file(lab: Lab) -> str:
 # --- signals
 
 
-def test_ctrl_c_ends_the_daemon_and_its_overlays(lab: Lab) -> None:
+def test_ctrl_c_ends_the_daemon_and_leaves_its_overlays(lab: Lab) -> None:
     other = lab.host("other")
-    before = other.run("ip", "-brief", "link", "show").stdout
     other.create("blue", 7, "files", f"files/config={empty_file(lab)}")
+    before = other.run("ip", "-brief", "link", "show").stdout
 
     assert other.varpd.stop(signal.SIGINT) == 0
 

@@ -70,7 +70,8 @@ class Place:
                 self.command(), env=environment, stderr=subprocess.PIPE, text=True
             ) as process:
                 try:
-                    assert manager.recv(1024).startswith(b"READY=1")
+                    while not (said := manager.recv(1024)).startswith(b"READY=1"):
+                        assert said.startswith(b"STATUS=restoring overlays")
                     self.manager = manager
                     yield process
                 finally:
@@ -249,3 +250,27 @@ def test_the_usual_plugin_directory_need_not_be_there_but_others_must(tmp_path: 
     other = main.load_plugins([tmp_path / "nothing"])
     assert "direct" in usual.plugins
     assert [item.origin for item in other.refused] == [str(tmp_path / "nothing")]
+
+
+def test_a_damaged_database_is_refused_in_one_line_and_left_as_it_is(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.state.mkdir()
+    database = place.state / "varpd.db"
+    database.write_bytes(b"rubbish" * 1000)
+    said = place.fails()
+    assert str(database) in said
+    assert "restore it from a copy, or move it away" in said
+    assert database.read_bytes() == b"rubbish" * 1000
+
+
+def test_what_a_daemon_made_the_next_one_has(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    properties: dict[str, str | None] = {
+        "vxlan/listen_ip": "192.0.2.1",
+        "direct/dest_ip": "192.0.2.2",
+        "direct/dest_port": "4789",
+    }
+    with place.running(), Client(str(place.socket)) as client:
+        made = client.create(CreateOverlay("blue", 7, "direct", properties=properties))
+    with place.running(), Client(str(place.socket)) as client:
+        assert client.overlays() == [made]

@@ -19,10 +19,14 @@ from varpd.engine import commands
 from varpd.engine.events import LocalAddressesChanged
 from varpd.provider.answers import Target
 from varpd.provider.plugin import StopReason
+from varpd.provider.properties import PropertyType, Protection
 from varpd.store.base import Phase, StoreError
 
 FULL = StoreError("the file system is full; nothing was changed")
 ROWS_GO = commands.RemoveRows
+
+OTHER = {"vxlan/listen_ip": "192.0.2.9", "vxlan/local_ips": "198.51.100.1"}
+"""Values of properties for which any text will not do."""
 
 
 @pytest.fixture
@@ -424,3 +428,25 @@ async def test_a_deletion_that_is_half_done_is_stored_as_such(parts: Parts) -> N
     parts.datapath.failing.clear()
     await parts.overlays.remove(overlay)
     assert await parts.store.load() == []
+
+
+async def test_every_property_that_can_change_while_the_overlay_works_is_changed_and_stored(
+    parts: Parts,
+) -> None:
+    overlay = await parts.overlays.create(request())
+    fixed = []
+    for item in overlay.plan.outer:
+        if item.protection is Protection.R:
+            continue
+        text = OTHER.get(item.name) or str(item.possible[0] if item.possible else "")
+        text = text.split("-")[0] if item.type is PropertyType.UINT else text
+        if not item.live:
+            fixed.append(item.name)
+            with pytest.raises(ControlError, match="delete it and create it anew"):
+                await parts.overlays.set_properties(overlay, {item.name: text})
+            continue
+        await parts.overlays.set_properties(overlay, {item.name: text})
+        (stored,) = await parts.store.load()
+        assert str(stored.properties[item.name]) == text
+        assert str(overlay.plan.effective()[item.name]) == text
+    assert fixed == ["vxlan/listen_ip", "vxlan/listen_port"]
