@@ -9,6 +9,7 @@ from support.probes import VALUES
 from support.waiting import until
 from varpd.daemon.instance import Instance
 from varpd.daemon.instance_settings import InstanceSettings
+from varpd.daemon.saver import Keep, keep_nothing
 from varpd.daemon.shared import SharedObjects
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
@@ -56,6 +57,7 @@ class Stage:
         shared: SharedObjects | None = None,
         watchdog: Watchdog | None = None,
         overlay: str = OVERLAY,
+        keep: Keep = keep_nothing,
     ) -> None:
         self.events: list[Event] = []
         self.objects: list[Any] = []
@@ -84,6 +86,7 @@ class Stage:
             SharedObjects() if shared is None else shared,
             self._changed,
             watchdog,
+            keep=keep,
         )
 
     @property

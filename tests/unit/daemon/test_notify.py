@@ -30,6 +30,15 @@ def test_ready_is_said_with_a_status(manager: tuple[socket.socket, str]) -> None
     assert server.recv(1024) == b"READY=1\nSTATUS=running"
 
 
+def test_the_start_says_how_far_it_has_come_and_asks_for_more_time(
+    manager: tuple[socket.socket, str],
+) -> None:
+    server, path = manager
+    Notifier(path).starting("restoring overlays: 1 of 3")
+    said = server.recv(1024)
+    assert said == b"STATUS=restoring overlays: 1 of 3\nEXTEND_TIMEOUT_USEC=60000000"
+
+
 def test_reloading_carries_the_monotonic_time_in_microseconds(
     manager: tuple[socket.socket, str],
 ) -> None:

@@ -10,6 +10,8 @@ from support.instances import running
 from support.probes import GoodProbe
 from support.waiting import until
 from varpd.daemon.saver import INTERVAL
+from varpd.provider.plugin import State
+from varpd.store.base import StoreError
 
 
 class Probe(GoodProbe):
@@ -72,3 +74,38 @@ async def test_nothing_is_saved_after_the_stop() -> None:
     assert plugin.calls.index("stop deleted") > max(
         place for place, call in enumerate(plugin.calls) if call == "save"
     )
+
+
+async def test_a_state_that_cannot_be_stored_is_said_and_stored_with_the_next_save() -> None:
+    stored: list[Any] = []
+    failing = [StoreError("the file system is full; nothing was changed")]
+
+    async def keep(state: State | None) -> None:
+        if failing:
+            raise failing[0]
+        stored.append(state)
+
+    with capture_logs():
+        async with running(Probe, keep=keep) as stage:
+            stage.plugin.state = {"same": True}
+            await stage.instance.set_properties({"probe/weight": 2})
+            assert stage.causes == ["save"]
+            assert stage.instance.saved_state == {"same": True}
+            failing.clear()
+            await stage.instance.set_properties({"probe/weight": 3})
+            assert stage.causes == []
+            assert stored == [{"same": True}]
+
+
+async def test_a_state_that_did_not_change_is_not_stored_again() -> None:
+    stored: list[Any] = []
+
+    async def keep(state: State | None) -> None:
+        stored.append(state)
+
+    async with running(Probe, keep=keep) as stage:
+        stage.plugin.state = {"same": True}
+        await stage.instance.set_properties({"probe/weight": 2})
+        await stage.instance.set_properties({"probe/weight": 3})
+        await stage.instance.forget_state()
+        assert stored == [{"n": 1}, {"same": True}, None, {"n": 1}]
