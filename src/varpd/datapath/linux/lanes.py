@@ -70,6 +70,9 @@ class GroupChange:
     whole: bool
     """Whether no destination is left."""
 
+    anew: bool = False
+    """Whether all that there is goes first: there is something that cannot be named."""
+
 
 Work = Batch | GroupChange | Barrier
 
@@ -81,6 +84,8 @@ class _Lane:
     """By MAC; barriers by names of their own, which are longer."""
     groups: dict[bytes, tuple[Target, ...]] = field(default_factory=dict)
     """Destinations of group MACs as the kernel has them."""
+    torn: set[bytes] = field(default_factory=set)
+    """Group MACs with destinations that varpd did not write so."""
     since: deque[tuple[float, int]] = field(default_factory=deque)
     """When frames came for the rows that wait, with how many rows, in the order of `waiting`."""
 
@@ -202,11 +207,18 @@ class Lanes:
                 return work
         return None
 
-    def found_group(self, overlay: str, mac: bytes, targets: tuple[Target, ...]) -> None:
-        """Take note of the destinations that a group MAC has in the kernel, as far as known."""
+    def found_group(
+        self, overlay: str, mac: bytes, targets: tuple[Target, ...], *, torn: bool
+    ) -> None:
+        """Take note of the destinations that a group MAC has in the kernel, as far as known.
+
+        `torn`: some are not as varpd writes them, and the next change writes all of them anew.
+        """
         lane = self._lanes.get(overlay)
         if lane is not None:
             lane.groups[mac] = targets
+            if torn:
+                lane.torn.add(mac)
 
     def forget_group(self, overlay: str, mac: bytes) -> None:
         """Take note that the kernel has no destination of a group MAC."""
@@ -259,6 +271,10 @@ def _take_since(lane: _Lane, rows: int) -> list[tuple[float, int]]:
 
 def _group_change(overlay: str, lane: _Lane, mac: bytes, wanted: tuple[Target, ...]) -> GroupChange:
     there = lane.groups.pop(mac, ())
+    anew = mac in lane.torn
+    if anew:
+        lane.torn.discard(mac)
+        there = ()
     if wanted:
         lane.groups[mac] = wanted
     return GroupChange(
@@ -268,4 +284,5 @@ def _group_change(overlay: str, lane: _Lane, mac: bytes, wanted: tuple[Target, .
         added=[target for target in dict.fromkeys(wanted) if target not in there],
         removed=[target for target in dict.fromkeys(there) if target not in wanted],
         whole=not wanted,
+        anew=anew,
     )

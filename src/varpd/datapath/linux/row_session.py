@@ -150,8 +150,11 @@ class RowSession:
         # Added first, so that there is no moment without a destination, and so no punt.
         table, mac = change.table, change.mac
         messages = [rows.encode_append(table, mac, target) for target in change.added]
-        if change.whole:
-            messages.append(rows.encode_remove_halves(Table(table.ifindex, master=False), [mac]))
+        everything = rows.encode_remove_halves(Table(table.ifindex, master=False), [mac])
+        if change.anew:
+            messages.insert(0, everything)
+        elif change.whole:
+            messages.append(everything)
         else:
             messages += [
                 rows.encode_remove_destination(table, mac, target) for target in change.removed

@@ -231,7 +231,8 @@ class RowWriter:
             found = session.look(table, macs)
             for mac, row in zip(macs, found, strict=True):
                 if mac[0] & GROUP_BIT:
-                    self._lanes.found_group(overlay, mac, () if row is None else row.targets)
+                    there, torn = ((), False) if row is None else (row.targets, bool(row.fault))
+                    self._lanes.found_group(overlay, mac, there, torn=torn)
             _resolve(done, found)
 
         barrier = Barrier(look, drop=lambda: _resolve(done, unknown))

@@ -267,6 +267,25 @@ def test_what_a_check_finds_of_a_group_is_what_the_next_change_begins_with(
     assert sorted(bench.kernel.device[GROUP]) == [b"\xc0\0\2\1", b"\xc0\0\2\2"]
 
 
+def test_a_group_with_what_cannot_be_named_is_written_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.writer.submit(InstallReplicas("blue", GROUP, (ONE,)))
+    bench.settle()
+    bench.kernel.device[GROUP].append(b"odd!")
+    there = {GROUP: FoundRow((ONE,), fault="with VNI 99")}
+    monkeypatch.setattr(verdicts, "groups", lambda table: there)
+    bench.writer.check("blue", [GROUP]).result(PATIENCE)
+    bench.writer.submit(InstallReplicas("blue", GROUP, (ONE,)))
+    bench.settle()
+    assert bench.kernel.device[GROUP] == [b"\xc0\0\2\1"]
+    bench.kernel.device[GROUP].append(b"odd!")
+    bench.writer.check("blue", [GROUP]).result(PATIENCE)
+    bench.writer.submit(InstallReplicas("blue", GROUP, ()))
+    bench.settle()
+    assert GROUP not in bench.kernel.device
+
+
 def test_rows_beyond_the_bound_are_refused_and_removals_are_not(
     make: Callable[..., Bench],
 ) -> None:
