@@ -49,10 +49,11 @@ class Rounds:
         self._round: list[str] = []
         self._doubted: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     def start(self) -> None:
         """Begin."""
-        self._timer = asyncio.get_running_loop().call_later(PACE, self._turn)
+        self._arm(PACE)
 
     def stop(self) -> None:
         """End."""
@@ -63,6 +64,9 @@ class Rounds:
     def doubt(self) -> None:
         """Look at all of them soon."""
         self._doubted.update(self._caretaker.cared)
+        if self._timer is not None and self._due > asyncio.get_running_loop().time() + HASTE:
+            self._timer.cancel()
+            self._arm(HASTE)
 
     def _turn(self) -> None:
         loop = asyncio.get_running_loop()
@@ -72,7 +76,12 @@ class Rounds:
             if loop.time() >= cared.table_at:
                 self._read(cared)
         pause = HASTE if self._doubted else max(PACE, PERIOD / max(1, len(self._caretaker.cared)))
-        self._timer = loop.call_later(pause, self._turn)
+        self._arm(pause)
+
+    def _arm(self, pause: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + pause
+        self._timer = loop.call_at(self._due, self._turn)
 
     def _next(self) -> "Cared | None":
         known = self._caretaker.cared

@@ -68,6 +68,16 @@ async def test_all_overlays_have_their_turn() -> None:
     assert sorted(care.looked[:4]) == ["blue", "blue", "red", "red"]
 
 
+async def test_doubt_does_not_wait_for_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "PACE", 1000.0)
+    care = Care([])
+    around = Rounds(cast(Any, care))
+    around.start()
+    around.doubt()
+    await until(lambda: sorted(care.looked) == ["blue", "red"])
+    around.stop()
+
+
 async def test_macs_of_both_tables_are_told_once() -> None:
     care = Care([row(FIRST), row(FIRST, 6), row(SECOND, 6), row(THIRD, 6, netlink.NUD_PERMANENT)])
     await looked_at(care, 1)
