@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from support.lacking import lacking
+
 pytestmark = pytest.mark.integration
 
 DEMO: Final = Path(__file__).resolve().parents[2] / "scripts" / "demo"
@@ -57,7 +59,7 @@ def test_the_demo_loses_nothing_and_leaves_nothing(
     tmp_path: Path, wrapper: tuple[str, ...]
 ) -> None:
     if wrapper and not may_make_user_namespaces(wrapper):
-        pytest.skip("this system allows no unprivileged user namespaces")
+        lacking("this system allows no unprivileged user namespaces")
     with start(tmp_path, *wrapper) as demo:
         output, _ = demo.communicate(timeout=TIMEOUT)
 

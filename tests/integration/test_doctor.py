@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from support.lab import UNDERLAY, Host, Lab
+from support.lacking import lacking
 from support.waiting import wait_for
 from varpd.datapath.linux.buffers import BASE
 
@@ -138,7 +139,7 @@ def test_a_policy_of_drop_is_a_warning_until_the_cure_is_taken(site: Site) -> No
 def test_br_netfilter_with_a_forward_policy_of_drop_is_found(site: Site) -> None:
     switch = "/proc/sys/net/bridge/bridge-nf-call-iptables"
     if site.a.run("test", "-w", switch, check=False).returncode != 0:
-        pytest.skip("there is no br_netfilter here")
+        lacking("there is no br_netfilter here")
     table = (
         "nft 'add table ip doctor; add chain ip doctor FORWARD "
         "{ type filter hook forward priority 0; policy drop; }'"
@@ -259,7 +260,7 @@ def may_make_user_namespaces() -> bool:
 
 def test_small_buffers_and_another_namespace_are_told() -> None:
     if not may_make_user_namespaces():
-        pytest.skip("there are no user namespaces here")
+        lacking("there are no user namespaces here")
     inside = (
         "ip link set lo up && ip link add eth0 type veth peer name eth1 && ip link set eth0 up"
         ' && ip link set eth1 up && ip address add 192.0.2.1/24 dev eth0 && exec "$@"'
