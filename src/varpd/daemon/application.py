@@ -180,13 +180,15 @@ class Application:
         self._service.close()
         await self._server.stop()
         await self._restoration.end()
+        # Before the plugins: what is punted from now on waits for the next daemon, where the
+        # service manager keeps the sockets, instead of meeting an instance that answers no more.
+        await self._runner.datapath.stop()
         await self._overlays.end()
         self._sweeper.stop()
         await self._tasks.end()
         self._watchdog.stop()
         self._lag.stop()
         self._runner.close()
-        await self._runner.datapath.stop()
 
     def _instance(self, plan: Plan) -> Instance:
         made: Instance | None = None

@@ -15,6 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from support.overlays import BOOT
+from support.overlays import registry as probes
+from support.probes import GoodProbe
 from support.waiting import until
 from varpd.control.access import Access
 from varpd.control.listener import Listener, listen
@@ -24,6 +26,7 @@ from varpd.daemon.application import Application, datapath_maker
 from varpd.daemon.config import Config, Daemon
 from varpd.daemon.loader import Registry
 from varpd.datapath.memory import MemoryDatapath, MemoryUnderlay
+from varpd.provider.plugin import StopReason
 from varpd.provider.properties import Value
 from varpd.store.base import Store
 from varpd.store.memory import MemoryStore
@@ -245,6 +248,42 @@ async def test_nothing_can_be_changed_before_all_overlays_have_been_tried(
         assert (await a.call("GET", "/readyz"))[0] == 200
     finally:
         await application.stop()
+
+
+async def test_frames_wait_for_the_next_daemon_before_plugins_end(
+    sockets: tuple[Listener, Listener],
+) -> None:
+    order: list[str] = []
+
+    class EndingProbe(GoodProbe):
+        api_version = 1
+
+        async def stop(self, reason: StopReason) -> None:
+            await super().stop(reason)
+            order.append("plugin")
+
+    class EndingDatapath(MemoryDatapath):
+        async def stop(self) -> None:
+            await super().stop()
+            order.append("datapath")
+
+    application = Application(
+        MEMORY,
+        probes(EndingProbe),
+        MemoryStore(),
+        BOOT,
+        lambda sink: EndingDatapath(sink, MemoryUnderlay(), [IPv4Address(HOST_A)]),
+    )
+    await application.start(sockets[0].socket)
+    await application.restore(lambda _done, _all: None)
+    properties: dict[str, str | None] = {
+        "vxlan/listen_ip": HOST_A,
+        "probe/site": "here",
+        "probe/shard": "1",
+    }
+    await application.service.create(CreateOverlay("blue", 7, "probe", properties=properties))
+    await application.stop()
+    assert order == ["datapath", "plugin"]
 
 
 async def test_a_new_configuration_holds_for_new_overlays_and_for_who_gets_in(
