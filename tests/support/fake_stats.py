@@ -23,6 +23,7 @@ STATS = OverlayStats(
     sent={"injected": 2, "sent": 60},
     table={"negative": 1, "valid": 20},
     rows_wanted=20,
+    rows_present=19,
     drift={},
     repaired=0,
     events={"refreshed": 5},

@@ -64,6 +64,9 @@ class OverlayStats(Struct, frozen=True):
     rows_wanted: int
     """MACs whose rows the kernel should have."""
 
+    rows_present: int
+    """How many of those it has, as was last seen."""
+
     drift: dict[str, int]
     """What was found in the kernel to be other than it should be, by what it was."""
 

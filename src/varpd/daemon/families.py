@@ -103,6 +103,7 @@ FAMILIES: Final = (
     _gauge("varpd_table_entries", "MACs that something is known of.", "overlay", "state"),
     _counter("varpd_table_events_total", "What happened to entries.", "overlay", "event"),
     _gauge("varpd_rows_wanted", "MACs whose rows the kernel should have.", "overlay"),
+    _gauge("varpd_rows_present", "MACs that have those rows, as last seen.", "overlay"),
     _counter(
         "varpd_drift_total",
         "Rows and links found other than they should be.",

@@ -177,6 +177,7 @@ _SAMPLES: Final[dict[str, Callable[[Overlay, OverlayStats], Samples]]] = {
     "varpd_table_entries": lambda _, stats: _words(stats.table),
     "varpd_table_events_total": lambda _, stats: _words(stats.events),
     "varpd_rows_wanted": lambda _, stats: iter([(stats.rows_wanted, ())]),
+    "varpd_rows_present": lambda _, stats: iter([(stats.rows_present, ())]),
     "varpd_drift_total": lambda _, stats: _words(stats.drift),
     "varpd_repaired_total": lambda _, stats: iter([(stats.repaired, ())]),
 }

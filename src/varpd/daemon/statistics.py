@@ -14,7 +14,7 @@ from varpd.daemon.overlay import Overlay
 from varpd.datapath.base import Datapath
 from varpd.datapath.counters import OverlayCounters
 from varpd.engine.histogram import Distribution
-from varpd.targets.census import ROWS, STATES
+from varpd.targets.census import AMISS, ROWS, STATES
 
 OUTCOMES: Final = ("resent", "replicated", "answered")
 """Counters of the engine for frames that went on."""
@@ -63,6 +63,7 @@ async def gather(overlay: Overlay, counts: Counts, datapath: Datapath) -> Overla
         sent=_sent(carried),
         table={state: table[state] for state in STATES},
         rows_wanted=table[ROWS],
+        rows_present=max(0, table[ROWS] - table[AMISS]),
         drift=groups["drift"],
         repaired=counters.get("repaired", 0),
         events=_events(counters),

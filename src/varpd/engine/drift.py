@@ -48,6 +48,7 @@ class Drift:
         self._asked: set[bytes] = set()
         self._once_more: set[bytes] = set()
         self._lost: list[bytes] = []
+        self._amiss: set[bytes] = set()
         self._differences = Differences(overlay)
 
     # -- what is looked at ---------------------------------------------------------------------
@@ -85,6 +86,10 @@ class Drift:
         """Return the MACs whose rows were last seen to be amiss, and left so."""
         return list(self._differences.standing)
 
+    def amiss(self) -> int:
+        """Return how many MACs do not have the rows that they should, as last seen."""
+        return sum(bool(self._wanted(mac)) for mac in self._amiss)
+
     def settings_changed(self, out: list[Command]) -> None:
         """Have what was only reported looked at again."""
         self.check(self.standing(), out)
@@ -121,15 +126,23 @@ class Drift:
                     out.append(InstallReplicas(overlay.name, mac, wanted))
             elif self._fits(mac, wanted, row):
                 self._differences.ended(mac)
+                self._amiss.discard(mac)
             elif not unchanged:
                 again.append(mac)
             elif valid is not None and valid.refused and not row.targets:
-                continue
+                self._left(mac)
             elif self._differences.found(mac, wanted, row, now, out):
                 repairs[mac] = wanted
+                self._amiss.discard(mac)
+            else:
+                self._left(mac)
         self._repair(repairs, out)
         self._differences.complain(out)
         self.check(again, out)
+
+    def _left(self, mac: bytes) -> None:
+        if len(self._amiss) < WAITING_MAX:
+            self._amiss.add(mac)
 
     def _repair(self, repairs: dict[bytes, tuple[Target, ...]], out: list[Command]) -> None:
         overlay = self._overlay

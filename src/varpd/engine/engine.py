@@ -62,7 +62,7 @@ from varpd.engine.statements import Statements
 from varpd.engine.sweep import Sweep
 from varpd.provider.answers import Target
 from varpd.targets.budget import Budget
-from varpd.targets.census import census
+from varpd.targets.census import AMISS, census
 from varpd.targets.entries import (
     origin_of,
     state_of,
@@ -190,12 +190,17 @@ class Engine:
     def census(self, overlay: str) -> Iterator[Counter[str]]:
         """Yield how many entries an overlay has in each state, in parts that are to be added up.
 
-        Between two of them others may have their turn.
+        So are the MACs whose rows were last seen to be `AMISS`. Between two parts others may have
+        their turn.
         """
         parts = self._overlays.get(overlay)
-        entries = [] if parts is None else list(parts.overlay.entries.values())
+        if parts is None:
+            return
+        entries = list(parts.overlay.entries.values())
         for start in range(0, len(entries), CENSUS_SLICE):
             yield census(entries[start : start + CENSUS_SLICE])
+        if amiss := parts.drift.amiss():
+            yield Counter({AMISS: amiss})
 
     def remotes(self, overlay: str) -> set[Target]:
         """Return the targets that an overlay's frames are sent to, but for this host."""

@@ -9,6 +9,9 @@ from varpd.targets.entries import Entry, Refreshing, Valid, state_of
 ROWS: Final = "rows"
 """Name under which MACs are counted whose rows the kernel should have."""
 
+AMISS: Final = "amiss"
+"""Name under which those of them are counted that do not have the rows, as far as is known."""
+
 STATES: Final = ("valid", "refreshing", "stale", "blocked", "negative", "pending")
 """The states that entries are counted by; ``stale`` is VALID after a refresh that failed."""
 

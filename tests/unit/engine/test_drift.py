@@ -1,5 +1,6 @@
 """Rows that somebody else changed are found and put right; what varpd changes is no drift."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from varpd.engine.events import (
     TargetSet,
 )
 from varpd.engine.settings import Mode
+from varpd.targets.census import AMISS
 
 GROUP = b"\x01\x00\x5e\x01\x02\x03"
 MISSING = FoundRow()
@@ -60,6 +62,10 @@ def touched(*macs: bytes) -> RowsTouched:
 def found(story: Script, what: FoundRow | None, which: bytes = mac(1)) -> list[Command]:
     story.when(RowsFound(OVERLAY, [which], [what]))
     return story.said
+
+
+def amiss(story: Script) -> int:
+    return sum(story.engine.census(OVERLAY), Counter[str]())[AMISS]
 
 
 def without_notes(said: list[Command]) -> list[Command]:
@@ -334,3 +340,27 @@ def test_what_stays_amiss_with_links_degrades_beside_other_causes() -> None:
 def test_a_deleted_entry_is_looked_at_as_one_that_nobody_wants() -> None:
     story = known().when(EntryDeleted(OVERLAY, mac(1))).when(touched(mac(1)))
     assert without_notes(found(story, row(2))) == [RemoveRows(OVERLAY, [mac(1)])]
+
+
+def test_rows_that_are_left_amiss_are_not_present() -> None:
+    story = known(repair=False).when(touched(mac(1)))
+    assert amiss(story) == 0
+    found(story, MISSING)
+    assert amiss(story) == 1
+    story.when(touched(mac(1)))
+    found(story, row(2))
+    assert amiss(story) == 0
+
+
+def test_nor_are_those_that_the_kernel_refused() -> None:
+    story = known().when(RowsRefused(OVERLAY, [mac(1)], "no room")).when(touched(mac(1)))
+    found(story, MISSING)
+    assert amiss(story) == 1
+    story.when(EntryDeleted(OVERLAY, mac(1)))
+    assert amiss(story) == 0
+
+
+def test_what_is_put_right_is_present_again() -> None:
+    story = known().when(touched(mac(1)))
+    found(story, MISSING)
+    assert amiss(story) == 0
