@@ -253,6 +253,9 @@ class EntryLife(RuleBasedStateMachine):
             torn = {dst: () if lost else targets for dst, targets in rows.items()}
             event = RowsAdopted(OVERLAY, [], list(torn.items()))
         self.tell(event)
+        for dst in before.keys() & rows:
+            # What the plugin says anew of what was known already may be written anew.
+            self.model.untouched.pop(dst, None)
         views = {view.mac: view for view in self.engine.entries(OVERLAY)}
         for dst in adopted:
             taken = dst in views and views[dst].origin == "adopted"
@@ -454,6 +457,16 @@ class EntryLife(RuleBasedStateMachine):
                         self.later.append(LookupsAnswered(OVERLAY, [question], list(answers)))
                 case _:
                     pass
+        self.confirmed(event)
+
+    def confirmed(self, event: Event) -> None:
+        """What the plugin has said once, it may say again: the same rows may then be written."""
+        if isinstance(event, TargetSet):
+            self.model.untouched.pop(event.mac, None)
+        elif isinstance(event, LookupsAnswered):
+            for query, answer in zip(event.queries, event.answers, strict=True):
+                if answer is not DEFERRED:
+                    self.model.untouched.pop(query.key, None)
 
     def check_writes(self, event: Event, command: Command) -> None:
         """No row is written that was found as it is to be, but when frames show that it is not."""

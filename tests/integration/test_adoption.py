@@ -124,7 +124,7 @@ def lost(said: list[str]) -> int:
     found = re.search(r"(\d+) packets transmitted, (\d+) received", said[0])
     assert found is not None, said
     sent, received = map(int, found.groups())
-    assert sent > 50
+    assert received > 0
     return sent - received
 
 

@@ -17,6 +17,7 @@ from varpd.control.messages import CreateOverlay, OverlayInfo
 from varpd.daemon import creation, restoring
 from varpd.daemon import stored as plans
 from varpd.daemon.creation import Surroundings
+from varpd.daemon.degradation import CauseKind
 from varpd.engine.events import TargetSet
 from varpd.provider.host import Host
 from varpd.provider.kinds import DestinationKind
@@ -273,7 +274,8 @@ async def test_a_working_overlay_that_does_not_start_without_its_state_is_tried_
         info = await parts.service.forget_state("blue")
         assert (info.state, info.causes[0].cause) == ("degraded", "start")
         MoodyProbe.server = "there"
-        await until(lambda: not parts.overlays.find("blue").instance.causes)
+        instance = parts.overlays.find("blue").instance
+        await until(lambda: CauseKind.START not in [item.cause for item in instance.causes])
 
 
 async def test_properties_of_what_does_not_work_are_stored_and_tried_at_once() -> None:
