@@ -14,25 +14,23 @@ from typing import Final, Protocol
 import structlog
 from msgspec import Struct
 
-from varpd.datapath.linux import filters, netlink
+from varpd.datapath.linux import netlink
 from varpd.datapath.linux.drift_filter import drift_filter
 from varpd.datapath.linux.kernel import LOOPBACK
 from varpd.datapath.linux.netlink import FdbRow
+from varpd.datapath.linux.subscription import (
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_LINK,
+    RTNLGRP_NEIGH,
+    subscribe,
+)
 from varpd.net.addresses import MAC_SIZE, ZERO
 
 TURN: Final = 256
 """Messages read in one turn of the loop: half a millisecond."""
 
-BUFFER: Final = 4 << 20
-"""Bytes of socket buffer: about 5,000 messages."""
-
-_SO_RCVBUFFORCE: Final = 33
-_NETLINK_ADD_MEMBERSHIP: Final = 1
-# Groups of linux/rtnetlink.h.
-_RTNLGRP_LINK: Final = 1
-_RTNLGRP_NEIGH: Final = 3
-_RTNLGRP_IPV4_IFADDR: Final = 5
-_RTNLGRP_IPV6_IFADDR: Final = 9
+_GROUPS: Final = (RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR)
 _RECEIVE_SIZE: Final = 1 << 16
 # Both tables of the kernel tell the MAC first.
 _MAC_ATTRIBUTE: Final = netlink.ATTRIBUTE.pack(
@@ -90,7 +88,7 @@ class DriftMonitor:
         Raises:
             OSError: there is no netlink socket to be had.
         """
-        self._socket = _subscribe()
+        self._socket = subscribe(drift_filter(), _GROUPS)
         asyncio.get_running_loop().add_reader(self._socket, self._read_turn)
 
     def stop(self) -> None:
@@ -192,26 +190,3 @@ class DriftMonitor:
             overlay = self._bridges.get(master)
         if overlay is not None:
             self._touched_links.add(overlay)
-
-
-def _subscribe() -> socket.socket:
-    """Return a socket that is told changes of links, rows and addresses.
-
-    Raises:
-        OSError: there is none to be had.
-    """
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    try:
-        opened.setblocking(False)
-        filters.attach(opened, drift_filter())
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
-        except PermissionError:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        opened.bind((0, 0))
-        for group in (_RTNLGRP_LINK, _RTNLGRP_NEIGH, _RTNLGRP_IPV4_IFADDR, _RTNLGRP_IPV6_IFADDR):
-            opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
-    except BaseException:
-        opened.close()
-        raise
-    return opened

@@ -23,10 +23,16 @@ import structlog
 from msgspec import Struct
 
 from varpd.datapath.base import Sink
-from varpd.datapath.linux import filters, netlink, tables
+from varpd.datapath.linux import netlink, tables
 from varpd.datapath.linux.learned import LearnedMacs
 from varpd.datapath.linux.monitor_filter import monitor_filter
 from varpd.datapath.linux.netlink import FdbRow, LocalAddress
+from varpd.datapath.linux.subscription import (
+    RTNLGRP_IPV4_IFADDR,
+    RTNLGRP_IPV6_IFADDR,
+    RTNLGRP_NEIGH,
+    subscribe,
+)
 from varpd.engine.events import LocalAddressesChanged, MacsForgotten, MacsLearned
 from varpd.net.addresses import IpAddress
 
@@ -35,18 +41,10 @@ T = TypeVar("T")
 TURN: Final = 256
 """Messages read in one turn of the loop: about a millisecond."""
 
-BUFFER: Final = 4 << 20
-"""Bytes of socket buffer: about 5,000 messages, which is a second of a guest's worst."""
-
 MACS_AN_EVENT: Final = 1024
 """MACs told in one event."""
 
-_SO_RCVBUFFORCE: Final = 33
-_NETLINK_ADD_MEMBERSHIP: Final = 1
-# Groups of linux/rtnetlink.h.
-_RTNLGRP_NEIGH: Final = 3
-_RTNLGRP_IPV4_IFADDR: Final = 5
-_RTNLGRP_IPV6_IFADDR: Final = 9
+_GROUPS: Final = (RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR)
 _RECEIVE_SIZE: Final = 1 << 16
 
 _ADDRESS_KINDS: Final = (netlink.RTM_NEWADDR, netlink.RTM_DELADDR)
@@ -122,7 +120,7 @@ class Monitor:
         Raises:
             OSError: there is no netlink socket to be had.
         """
-        self._socket = _subscribe()
+        self._socket = subscribe(monitor_filter(), _GROUPS)
         snapshot = await self._paused(partial(read_all, []))
         self._take(snapshot)
 
@@ -236,7 +234,7 @@ class Monitor:
         self.overflows += 1
         _log.warning("netlink monitor overflowed", overflows=self.overflows)
         try:
-            subscribed = _subscribe()
+            subscribed = subscribe(monitor_filter(), _GROUPS)
         except OSError as error:
             # The old one still tells what comes; the next overflow is another chance.
             _log.error("netlink monitor cannot begin anew", error=str(error))
@@ -319,26 +317,3 @@ def _take_row(watched: Watched, row: FdbRow, *, gone: bool) -> None:
         watched.learned.remove(row.mac, row.vlan)
     else:
         watched.learned.add(row.mac, row.vlan)
-
-
-def _subscribe() -> socket.socket:
-    """Return a socket that is told changes of addresses and of bridges' tables.
-
-    Raises:
-        OSError: there is none to be had.
-    """
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    try:
-        opened.setblocking(False)
-        filters.attach(opened, monitor_filter())
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
-        except PermissionError:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        opened.bind((0, 0))
-        for group in (_RTNLGRP_NEIGH, _RTNLGRP_IPV4_IFADDR, _RTNLGRP_IPV6_IFADDR):
-            opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
-    except BaseException:
-        opened.close()
-        raise
-    return opened

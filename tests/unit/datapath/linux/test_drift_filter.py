@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from support import bpf
 from varpd.datapath.linux import netlink
 from varpd.datapath.linux.drift_filter import drift_filter
 
@@ -14,24 +15,7 @@ NEW, GONE = netlink.RTM_NEWNEIGH, netlink.RTM_DELNEIGH
 
 
 def passes(data: bytes) -> bool:
-    """Run the program as the kernel does."""
-    program, at, value = drift_filter(), 0, 0
-    while True:
-        code, if_true, if_false, operand = program[at]
-        at += 1
-        match code:
-            case 0x28:
-                value = int.from_bytes(data[operand : operand + 2], "big")
-            case 0x30:
-                value = data[operand]
-            case 0x15:
-                at += if_true if value == operand else if_false
-            case 0x45:
-                at += if_true if value & operand else if_false
-            case 0x06:
-                return operand != 0
-            case _:
-                raise AssertionError(code)
+    return bpf.passes(drift_filter(), data)
 
 
 def message(kind: int, flags: int = 0, state: int = 0, family: int = socket.AF_BRIDGE) -> bytes:

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from support import bpf
 from varpd.datapath.linux import netlink
 from varpd.datapath.linux.monitor_filter import monitor_filter
 
@@ -11,24 +12,7 @@ AF_INET, AF_BRIDGE = 2, 7
 
 
 def passes(data: bytes) -> bool:
-    """Run the program as the kernel does."""
-    program, at, value = monitor_filter(), 0, 0
-    while True:
-        code, if_true, if_false, operand = program[at]
-        at += 1
-        match code:
-            case 0x28:
-                value = int.from_bytes(data[operand : operand + 2], "big")
-            case 0x30:
-                value = data[operand]
-            case 0x15:
-                at += if_true if value == operand else if_false
-            case 0x45:
-                at += if_true if value & operand else if_false
-            case 0x06:
-                return operand != 0
-            case _:
-                raise AssertionError(code)
+    return bpf.passes(monitor_filter(), data)
 
 
 def message(kind: int, family: int = AF_BRIDGE, flags: int = 0) -> bytes:
