@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from varpd.engine.events import CheckDue
 
-PERIOD: Final = 10.0
+PERIOD: Final = 1.0
 """Seconds from the start of a round to the start of the next, at least."""
 
 SLICE: Final = 256

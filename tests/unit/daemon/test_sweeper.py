@@ -78,12 +78,13 @@ def begun(slices: int) -> tuple[Loop, Rows, Sweeper]:
 
 def test_a_round_begins_every_so_often_and_not_more_often() -> None:
     loop, rows, _ = begun(3)
-    loop.run(PERIOD - 1)
+    loop.run(PERIOD - IDLE)
     assert rows.checked == 0
     loop.run(PERIOD)
     assert rows.checked == 3
-    loop.run(10 * PERIOD)
-    assert 9 * 3 <= rows.checked - 3 <= 10 * 3
+    loop.run(20 * PERIOD)
+    # A round begins when somebody looks whether it is time, so up to `IDLE` late.
+    assert 20 * PERIOD / (PERIOD + IDLE) - 1 <= (rows.checked - 3) / 3 <= 20
 
 
 def test_a_long_round_goes_at_leisure() -> None:

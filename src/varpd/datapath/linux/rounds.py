@@ -19,7 +19,7 @@ from varpd.net.addresses import ZERO
 if TYPE_CHECKING:
     from varpd.datapath.linux.caretaker import Cared, Caretaker
 
-PERIOD: Final = 10.0
+PERIOD: Final = 1.0
 """Seconds between two looks at an overlay, at least."""
 
 PACE: Final = 0.5
