@@ -97,6 +97,10 @@ class FakeKernel(Kernel):
         self._do(f"master {self._name(index)} {self._name(bridge)} learning={learning}")
         self._set(index, master=bridge, learning=learning)
 
+    def set_port_forwarding(self, index: int, mask: int) -> None:
+        found = self._link(index=index)
+        self._do(f"forwards {mask} {index if found is None else found.name}")
+
     def set_no_own_address(self, index: int) -> None:
         self._do(f"no address {self._name(index)}")
         self._set(index, own_address=False)

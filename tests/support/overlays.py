@@ -108,6 +108,9 @@ class RememberingDatapath:
         self.links[link.name] = link
         return await self.state(link.name)
 
+    def follow(self, overlay: str, targets: frozenset[IpAddress]) -> None:
+        """Let everybody send."""
+
     def apply(self, commands: Sequence[DatapathCommand]) -> None:
         self.commands += [item for item in commands if item.overlay in self.links]
 

@@ -8,6 +8,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import (
     ICMPv6ND_NA,
     ICMPv6ND_NS,
+    ICMPv6ND_RA,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr,
     ICMPv6NDOptUnknown,
@@ -33,6 +34,7 @@ __all__ = [
     "ICMPv6NDOptUnknown",
     "ICMPv6ND_NA",
     "ICMPv6ND_NS",
+    "ICMPv6ND_RA",
     "IPv6",
     "Raw",
     "checksum",

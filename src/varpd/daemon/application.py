@@ -27,6 +27,7 @@ from varpd.daemon.restoring import Restoration
 from varpd.daemon.runner import Runner
 from varpd.daemon.service import VERSION, DaemonService
 from varpd.daemon.shared import SharedObjects
+from varpd.daemon.sources import Sources
 from varpd.daemon.sweeper import Sweeper
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
@@ -107,6 +108,7 @@ class Application:
         self._overlays = Overlays(
             self._runner, surroundings, self._instance, self._tasks, store, boot
         )
+        self._sources = Sources(self._overlays.only_from_targets, engine, datapath.follow)
         self._restoration = Restoration(self._overlays, datapath, store, self._tasks, boot)
         self._lag = LoopLag()
         metrics = Metrics(VERSION, self._overlays, self._runner, engine, self._meters, self._lag)
@@ -151,6 +153,7 @@ class Application:
         await self._restoration.load()
         await self._server.start(listening)
         self._sweeper.start()
+        self._sources.start()
 
     async def restore(self, progress: Callable[[int, int], None]) -> None:
         """Bring all overlays to work, or to a reason why not; then take changes.
@@ -185,6 +188,7 @@ class Application:
         await self._runner.datapath.stop()
         await self._overlays.end()
         self._sweeper.stop()
+        self._sources.stop()
         await self._tasks.end()
         self._watchdog.stop()
         self._lag.stop()

@@ -6,9 +6,10 @@ default declared here.
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Final, Literal
 
+from varpd.datapath.base import IpNetwork
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.settings import KIB, MIB, Limits, Mode, Settings, rate
 from varpd.net.addresses import IpAddress, parse_ip
@@ -32,9 +33,20 @@ TARGET_TTL: Final = "target_ttl"
 MAX_LOOKUPS: Final = "max_lookups"
 PRELOAD: Final = "preload"
 DRIFT: Final = "drift"
+HOST_ACCESS: Final = "host_access"
+ALLOW_FROM: Final = "allow_from"
 LIMIT_WAITING_MAC: Final = "limit_waiting_mac"
 LIMIT_WAITING: Final = "limit_waiting"
 LIMIT_TARGETS: Final = "limit_targets"
+
+ANYBODY: Final = "any"
+"""Of `ALLOW_FROM`: every address."""
+
+TARGETS: Final = "targets"
+"""Of `ALLOW_FROM`: the addresses of the overlay's known targets."""
+
+INTERFACE_MAX: Final = 15
+"""Bytes of an interface's name (IFNAMSIZ)."""
 
 NUMBER_MAX: Final = 65535
 """The largest `NUMBER`; addresses for punted frames are made from 16 bits of it."""
@@ -106,6 +118,7 @@ def declarations(targets: int = _DEFAULTS.targets) -> tuple[Property, ...]:
             doc="Whether rows and links that somebody else changed are put right or only reported.",
         ),
         *_questions(),
+        *_guard(),
         *_bounds(targets),
     )
 
@@ -135,6 +148,26 @@ def _questions() -> tuple[Property, ...]:
             default="off",
             possible=("on", "off"),
             doc="Whether all that the plugin knows goes into the kernel at its start and reload.",
+        ),
+    )
+
+
+def _guard() -> tuple[Property, ...]:
+    """Return the properties of what keeps guests, host and underlay apart."""
+    return (
+        Property(
+            HOST_ACCESS,
+            PropertyType.STRING,
+            default="off",
+            possible=("on", "off"),
+            doc="Whether guests may speak with this host itself.",
+        ),
+        Property(
+            ALLOW_FROM,
+            PropertyType.STRING,
+            default=ANYBODY,
+            doc="Underlay addresses that wrapped frames may come from: any, targets (those that are"
+            " known as targets), or addresses and networks, comma-separated.",
         ),
     )
 
@@ -200,7 +233,9 @@ def settings_of(
         mode: how destinations are found.
         ttl: seconds that the plugin says its answers hold, or None.
     """
+    underlay_of(values, encapsulation)
     listen_ip, listen_port = listen_of(values, encapsulation)
+    _check_sources(values, listen_ip)
     return Settings(
         vnetid=_number(values, VNETID),
         mode=mode,
@@ -251,6 +286,52 @@ def local_ips_of(values: Values, encapsulation: Encapsulation) -> frozenset[IpAd
         return frozenset(check_address(parse_ip(part.strip())) for part in str(text).split(","))
     except ValueError as exc:
         raise PropertyInvalid(name, text, str(exc)) from exc
+
+
+def underlay_of(values: Values, encapsulation: Encapsulation) -> tuple[str, ...]:
+    """Return the interfaces that may bring wrapped frames; empty: all.
+
+    Raises:
+        PropertyInvalid: one of them cannot be the name of an interface.
+    """
+    name = f"{encapsulation.name}/underlay"
+    text = values.get(name)
+    if text is None:
+        return ()
+    found = tuple(dict.fromkeys(part.strip() for part in str(text).split(",")))
+    for each in found:
+        fits = 0 < len(each.encode()) <= INTERFACE_MAX
+        if not fits or any(c.isspace() or c in "/:" for c in each):
+            raise PropertyInvalid(name, text, f"{each!r} cannot be the name of an interface")
+    return found
+
+
+def sources_of(values: Values) -> tuple[IpNetwork, ...] | Literal["targets"] | None:
+    """Return where wrapped frames may come from; None: from anywhere.
+
+    Raises:
+        PropertyInvalid: something in the list is no address and no network.
+    """
+    text = str(values[ALLOW_FROM])
+    if text == ANYBODY:
+        return None
+    if text == TARGETS:
+        return TARGETS
+    try:
+        found = [ip_network(part.strip()) for part in text.split(",")]
+    except ValueError as exc:
+        raise PropertyInvalid(ALLOW_FROM, text, f"{exc}; possible: any, targets, a list") from exc
+    return tuple(dict.fromkeys(found))
+
+
+def _check_sources(values: Values, listen_ip: IpAddress | None) -> None:
+    """Refuse a list from which nobody could send to the listen address."""
+    found = sources_of(values)
+    if listen_ip is None or not isinstance(found, tuple):
+        return
+    if not any(network.version == listen_ip.version for network in found):
+        message = f"there is no IPv{listen_ip.version} address in it, as the listen address is"
+        raise PropertyInvalid(ALLOW_FROM, values[ALLOW_FROM], message)
 
 
 def _number(values: Values, name: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from varpd.control.messages import ControlError, ErrorCode
-from varpd.daemon import creation, stored
+from varpd.daemon import catalogue, creation, stored
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.stored import Claim
 from varpd.daemon.waiting import Waiting
@@ -39,6 +39,11 @@ class Definitions:
         if found is None:
             raise ControlError(ErrorCode.NOT_FOUND, f"no overlay {name!r}", "name")
         return found
+
+    def only_from_targets(self) -> list[str]:
+        """Return the names of those whose wrapped frames may come from their targets only."""
+        only = catalogue.TARGETS
+        return [o.name for o in self.all() if o.plan.effective().get(catalogue.ALLOW_FROM) == only]
 
     def find(self, name: str) -> Overlay:
         """Return one that is at work.

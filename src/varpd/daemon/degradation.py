@@ -24,6 +24,9 @@ class CauseKind(enum.Enum):
     DATAPATH = "datapath"
     """The kernel does not do what it should."""
 
+    GUARD = "guard"
+    """Guests, host and underlay are not kept apart, or a firewall is in the way of frames."""
+
     PLUGIN = "plugin"
     """The plugin says so itself."""
 

@@ -156,7 +156,9 @@ class Overlay:
         settings = plan.settings()
         if settings.listen_ip is None or settings.listen_port is None:
             raise PropertyMissing([f"{plan.encapsulation.name}/listen_ip"])
-        mtu = plan.effective().get(catalogue.MTU)
+        values = plan.effective()
+        mtu = values.get(catalogue.MTU)
+        sources = catalogue.sources_of(values)
         return Link(
             name=plan.name,
             vnetid=plan.vnetid,
@@ -168,4 +170,8 @@ class Overlay:
             mtu=mtu if isinstance(mtu, int) else None,
             default=self.instance.default_target,
             repair=settings.repair,
+            host_access=values.get(catalogue.HOST_ACCESS) == "on",
+            underlay=catalogue.underlay_of(values, plan.encapsulation),
+            sources=None if sources == catalogue.TARGETS else sources,
+            only_targets=sources == catalogue.TARGETS,
         )

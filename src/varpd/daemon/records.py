@@ -185,7 +185,7 @@ def _adopted(event: events.RowsAdopted) -> Fields:
     return event.overlay, kind, [mac for mac, _ in found], [to for _, to in found[:KEPT]]
 
 
-def _datapath(command: commands.ReportDatapath) -> Fields | None:
+def _report(command: commands.ReportDatapath | commands.ReportGuard) -> Fields | None:
     # What is gone is told by the causes of the instance.
     if command.message is None:
         return None
@@ -248,7 +248,8 @@ MAKERS: Final[dict[type, Callable[[Any], Fields | None]]] = {
         command.reason,
     ),
     commands.ReportFault: lambda command: (command.overlay, Kind.FAULT, (), command.message),
-    commands.ReportDatapath: _datapath,
+    commands.ReportDatapath: _report,
+    commands.ReportGuard: _report,
     commands.Note: lambda command: (
         command.overlay,
         Kind.NOTE,

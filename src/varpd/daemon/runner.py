@@ -70,6 +70,12 @@ class Asked(Protocol):
         """Take back what `degrade` said."""
 
 
+_CAUSES: Final = {
+    commands.ReportDatapath: CauseKind.DATAPATH,
+    commands.ReportGuard: CauseKind.GUARD,
+}
+
+
 class Runner:
     """Feeds the engine, carries out its commands, and keeps its one timer."""
 
@@ -175,6 +181,7 @@ class Runner:
                         commands.CancelQuestions()
                         | commands.ReportFault()
                         | commands.ReportDatapath()
+                        | commands.ReportGuard()
                         | commands.Note()
                     ):
                         self._tell(command)
@@ -228,6 +235,7 @@ class Runner:
         command: commands.CancelQuestions
         | commands.ReportFault
         | commands.ReportDatapath
+        | commands.ReportGuard
         | commands.Note,
     ) -> None:
         """Carry out a command that nothing follows from."""
@@ -244,11 +252,12 @@ class Runner:
                     instance.cancel(command)
                 case commands.ReportFault():
                     instance.fault(command.message)
-                case commands.ReportDatapath():
+                case commands.ReportDatapath() | commands.ReportGuard():
+                    cause = _CAUSES[type(command)]
                     if command.message is None:
-                        instance.clear(CauseKind.DATAPATH)
+                        instance.clear(cause)
                     else:
-                        instance.degrade(CauseKind.DATAPATH, command.message)
+                        instance.degrade(cause, command.message)
                 case _:
                     assert_never(command)
         except Exception as exc:

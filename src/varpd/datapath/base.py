@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from msgspec import Struct
@@ -56,6 +57,9 @@ class DatapathError(Exception):
         return self.message
 
 
+IpNetwork = IPv4Network | IPv6Network
+
+
 class Link(Struct, frozen=True):
     """One overlay, as far as the datapath must know it."""
 
@@ -88,6 +92,18 @@ class Link(Struct, frozen=True):
 
     repair: bool = True
     """Whether links that somebody else changed are put right, or only reported."""
+
+    host_access: bool = False
+    """Whether guests may speak with the host itself."""
+
+    underlay: tuple[str, ...] = ()
+    """Interfaces that may bring wrapped frames; empty: all but overlays' links."""
+
+    sources: tuple[IpNetwork, ...] | None = None
+    """Underlay networks that wrapped frames may come from; None: all."""
+
+    only_targets: bool = False
+    """Whether they may come only from where frames are sent to; then `sources` says nothing."""
 
 
 class Row(Struct, frozen=True):
@@ -179,10 +195,17 @@ class Datapath(Protocol):
         """Remove the links of an overlay and all that belongs to them."""
 
     async def change(self, link: Link) -> LinkState:
-        """Change an open overlay's MTU, or `repair`, traffic flowing on.
+        """Change an open overlay's MTU, `repair`, or who may speak with it, traffic flowing on.
 
         Raises:
             DatapathError: the kernel refuses; all is as before.
+        """
+
+    def follow(self, overlay: str, targets: frozenset[IpAddress]) -> None:
+        """Take note of the addresses of all targets of an overlay as they are now.
+
+        Where `Link.only_targets` is set, no others may send wrapped frames; new ones that `apply`
+        is given are let in at once. An overlay that is not open is ignored.
         """
 
     def apply(self, commands: Sequence[DatapathCommand]) -> None:

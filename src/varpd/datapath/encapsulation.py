@@ -76,6 +76,11 @@ VXLAN: Final = Encapsulation(
             PropertyType.STRING,
             doc="More addresses that lead to this host, such as elastic ones; comma-separated.",
         ),
+        Property(
+            "vxlan/underlay",
+            PropertyType.STRING,
+            doc="Interfaces that may bring wrapped frames, comma-separated; all unless set.",
+        ),
     ),
 )
 

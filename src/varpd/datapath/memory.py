@@ -77,6 +77,10 @@ class MemoryUnderlay:
         return True
 
 
+def _everybody_may_send(overlay: str, targets: frozenset[IpAddress]) -> None:
+    """Keep nobody out."""
+
+
 class MemoryDatapath:
     """`varpd.datapath.base.Datapath` in memory: one host."""
 
@@ -85,6 +89,9 @@ class MemoryDatapath:
 
     encapsulations: Final[tuple[str, ...]] = tuple(ENCAPSULATIONS)
     """Names of the encapsulations that it can carry."""
+
+    follow = staticmethod(_everybody_may_send)
+    """See `Datapath.follow`."""
 
     def __init__(
         self,

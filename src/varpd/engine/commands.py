@@ -124,6 +124,13 @@ class ReportDatapath(Struct, frozen=True):
     message: str | None
 
 
+class ReportGuard(Struct, frozen=True):
+    """Degrade the overlay because it is not kept apart from others; None: it is."""
+
+    overlay: str
+    message: str | None
+
+
 class Note(Struct, frozen=True):
     """Something that an operator may want to know of; it is logged and shown."""
 
@@ -150,6 +157,7 @@ PluginCommand = (
     | CancelQuestions
     | ReportFault
     | ReportDatapath
+    | ReportGuard
     | Note
 )
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from varpd.engine.adoption import Adoption
 from varpd.engine.aging import Aging
-from varpd.engine.commands import Command
+from varpd.engine.commands import Command, ReportGuard
 from varpd.engine.drift import Drift
 from varpd.engine.events import (
     Announced,
@@ -25,6 +25,7 @@ from varpd.engine.events import (
     EntrySet,
     Event,
     FramesPunted,
+    GuardReported,
     InstanceStarted,
     InstanceStopped,
     Invalidated,
@@ -63,11 +64,7 @@ from varpd.engine.sweep import Sweep
 from varpd.provider.answers import Target
 from varpd.targets.budget import Budget
 from varpd.targets.census import AMISS, census
-from varpd.targets.entries import (
-    origin_of,
-    state_of,
-    valid_of,
-)
+from varpd.targets.entries import origin_of, state_of, valid_of
 
 CENSUS_SLICE: Final = 10_000
 """Entries counted at once: about a millisecond's work."""
@@ -355,6 +352,8 @@ class Engine:
                 drift.links_drifted(event, out)
             case LinksWrong():
                 drift.links_wrong(event.message, out)
+            case GuardReported():
+                out.append(ReportGuard(event.overlay, event.message))
             case (
                 FramesPunted()
                 | LookupsAnswered()

@@ -298,6 +298,13 @@ class LinksWrong(Struct, frozen=True):
     message: str | None
 
 
+class GuardReported(Struct, frozen=True):
+    """What keeps an overlay apart from others is amiss, in words; None: all is well."""
+
+    overlay: str
+    message: str | None
+
+
 class CheckDue(Struct, frozen=True):
     """It is time to check the next `count` rows of the round through all overlays."""
 
@@ -341,5 +348,6 @@ Event = (
     | LinksDrifted
     | LinksWrong
     | CheckDue
+    | GuardReported
     | DeadlinePassed
 )

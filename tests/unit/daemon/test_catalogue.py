@@ -1,6 +1,6 @@
 """varpd's own properties: their order, and what each value does."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 
@@ -38,6 +38,8 @@ def test_the_order_of_the_properties_is_fixed() -> None:
         "target_ttl",
         "max_lookups",
         "preload",
+        "host_access",
+        "allow_from",
         "limit_unicast",
         "limit_arp",
         "limit_nd",
@@ -159,3 +161,39 @@ def test_old_kernels_get_a_smaller_table(release: str, targets: int) -> None:
 def test_a_value_of_the_wrong_type_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError, match="vnetid"):
         settings(vnetid="7")
+
+
+def given(**changes: str) -> dict[str, Value]:
+    values: dict[str, Value] = {"allow_from": "any"}
+    return values | {name.replace("__", "/"): value for name, value in changes.items()}
+
+
+def test_who_may_send_is_everybody_or_targets_or_a_list() -> None:
+    assert catalogue.sources_of(given()) is None
+    assert catalogue.sources_of(given(allow_from="targets")) == "targets"
+    found = catalogue.sources_of(given(allow_from="192.0.2.0/24, 198.51.100.1"))
+    assert found == (ip_network("192.0.2.0/24"), ip_network("198.51.100.1"))
+
+
+@pytest.mark.parametrize("text", ["everybody", "192.0.2.0/24,", "192.0.2.1/24"])
+def test_a_list_of_what_are_no_networks_is_refused(text: str) -> None:
+    with pytest.raises(PropertyInvalid, match="allow_from"):
+        catalogue.sources_of(given(allow_from=text))
+
+
+def test_a_list_without_an_address_of_the_overlays_family_is_refused() -> None:
+    with pytest.raises(PropertyInvalid, match="IPv4"):
+        settings(allow_from="2001:db8::/32")
+    settings(allow_from="2001:db8::/32,192.0.2.0/24")
+
+
+def test_interfaces_of_the_underlay_are_a_list() -> None:
+    assert catalogue.underlay_of(given(), VXLAN) == ()
+    found = catalogue.underlay_of(given(vxlan__underlay="eth0, bond1.100,eth0"), VXLAN)
+    assert found == ("eth0", "bond1.100")
+
+
+@pytest.mark.parametrize("text", ["eth0,", "a/b", "a name", "sixteen-long-name"])
+def test_what_cannot_be_an_interface_is_refused(text: str) -> None:
+    with pytest.raises(PropertyInvalid, match="vxlan/underlay"):
+        settings(vxlan__underlay=text)

@@ -25,7 +25,12 @@ from varpd.store.base import Phase, StoreError
 FULL = StoreError("the file system is full; nothing was changed")
 ROWS_GO = commands.RemoveRows
 
-OTHER = {"vxlan/listen_ip": "192.0.2.9", "vxlan/local_ips": "198.51.100.1"}
+OTHER = {
+    "vxlan/listen_ip": "192.0.2.9",
+    "vxlan/local_ips": "198.51.100.1",
+    "vxlan/underlay": "eth0,eth1",
+    "allow_from": "192.0.2.0/24,198.51.100.1",
+}
 """Values of properties for which any text will not do."""
 
 

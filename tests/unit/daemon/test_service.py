@@ -168,10 +168,11 @@ async def test_properties_come_in_the_order_of_their_owners(parts: Parts) -> Non
     await parts.service.create(request())
     names = [item.name for item in await parts.service.properties("blue")]
     assert names[0] == "mtu"
-    assert names[-6:] == [
+    assert names[-7:] == [
         "vxlan/listen_ip",
         "vxlan/listen_port",
         "vxlan/local_ips",
+        "vxlan/underlay",
         "probe/site",
         "probe/shard",
         "probe/weight",

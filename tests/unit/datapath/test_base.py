@@ -65,4 +65,4 @@ def test_only_applying_commands_and_counting_do_not_wait_for_the_kernel() -> Non
         if not name.startswith("_")
     }
     plain = {name for name, member in methods.items() if not inspect.iscoroutinefunction(member)}
-    assert plain == {"apply", "counters", "totals"}
+    assert plain == {"apply", "counters", "follow", "totals"}

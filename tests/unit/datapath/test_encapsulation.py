@@ -62,6 +62,7 @@ def test_what_vxlan_needs_and_offers() -> None:
         ("vxlan/listen_ip", PropertyType.IP, True, False),
         ("vxlan/listen_port", PropertyType.UINT, False, False),
         ("vxlan/local_ips", PropertyType.STRING, False, True),
+        ("vxlan/underlay", PropertyType.STRING, False, True),
     ]
 
 

@@ -6,10 +6,10 @@ what cannot be put right is tried again with growing pauses (`varpd.datapath.lin
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -17,6 +17,7 @@ from msgspec import Struct
 from varpd.datapath.base import DatapathError, Link
 from varpd.datapath.linux import link_check
 from varpd.datapath.linux.drift_monitor import DriftMonitor
+from varpd.datapath.linux.kernel import Kernel
 from varpd.datapath.linux.link_check import Examined, Port
 from varpd.datapath.linux.links import Pair
 from varpd.datapath.linux.monitor import Monitor
@@ -79,6 +80,24 @@ class Cared(Struct, eq=False):
     """When its tables may be read again."""
 
 
+class Protector(Protocol):
+    """Who keeps an overlay's links apart from the host."""
+
+    def protect(self, kernel: Kernel, link: Link, pair: Pair) -> None:
+        """Guard links before frames can flow over them; in the kernel's thread."""
+
+    def close(self, overlay: str, ports: Iterable[int]) -> None:
+        """Have ports give nothing to the host."""
+
+
+class _Nobody:
+    def protect(self, kernel: Kernel, link: Link, pair: Pair) -> None:
+        """Guard nothing."""
+
+    def close(self, overlay: str, ports: Iterable[int]) -> None:
+        """Close nothing."""
+
+
 class Caretaker:
     """Looks after links; used from the event loop."""
 
@@ -88,8 +107,13 @@ class Caretaker:
         sink: Callable[[Event], None],
         writer: RowWriter,
         monitor: Monitor,
+        protector: Protector | None = None,
     ) -> None:
-        """Take what waits for the kernel, who is told, and who has to follow new links."""
+        """Take what waits for the kernel, who is told, and who has to follow new links.
+
+        `protector` guards new links and ports; nobody does unless given.
+        """
+        self._protector = protector or _Nobody()
         self.threads = threads
         self.sink = sink
         self._writer = writer
@@ -177,6 +201,9 @@ class Caretaker:
         if isinstance(found, Exception):
             self._failed(cared, found)
             return
+        if found.open:
+            # The kernel makes each new port so: that is nobody's change.
+            self._protector.close(cared.link.name, found.open)
         if found.ports is not None and not found.rebuild:
             cared.ports = found.ports
             self._watch(cared)
@@ -209,7 +236,12 @@ class Caretaker:
     def _repair(self, cared: Cared, found: Examined) -> None:
         strange = list(cared.strange)
         future = self.threads.submit(
-            link_check.repair, cared.link, cared.made.pair, cared.made.default, strange
+            link_check.repair,
+            cared.link,
+            cared.made.pair,
+            cared.made.default,
+            strange,
+            self._protector.protect,
         )
 
         def repaired(cared: Cared, pair: Pair | Exception) -> None:

@@ -31,16 +31,16 @@ from varpd.datapath.linux import (
     found,
     links,
     lookups,
-    names,
     opening,
     path_mtu,
-    proofs,
     refusals,
     row_questions,
     tables,
 )
 from varpd.datapath.linux.caretaker import Caretaker
 from varpd.datapath.linux.found import Found
+from varpd.datapath.linux.guard import ways
+from varpd.datapath.linux.guard.protection import Protection
 from varpd.datapath.linux.keeping import Keeper, NoKeeper
 from varpd.datapath.linux.kernel import Kernel
 from varpd.datapath.linux.monitor import Monitor
@@ -111,10 +111,15 @@ class LinuxDatapath:
         )
         """Writes the rows."""
 
-        self.caretaker = Caretaker(self._threads, sink, self.writer, self.monitor)
-        """Keeps links and tables as they should be."""
-
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.protection = Protection(self._threads, self._tell)
+        """Keeps guests, host and underlay apart."""
+
+        self.follow = self.protection.follow
+        """See `Datapath.follow`."""
+
+        self.caretaker = Caretaker(self._threads, sink, self.writer, self.monitor, self.protection)
+        """Keeps links and tables as they should be."""
 
     async def start(self) -> None:
         """See `Datapath.start`."""
@@ -125,6 +130,7 @@ class LinuxDatapath:
             self.writer.start()
             await self.monitor.start()
             self.caretaker.start()
+            self.protection.start(self._reader, self.caretaker, self.apply)
         except OSError as error:
             await self.stop()
             raise refusals.refused(NAME, "speak with the kernel (netlink)", error) from error
@@ -136,6 +142,7 @@ class LinuxDatapath:
         self._stopped = True
         # First of all, so that what was asked for is still done.
         await self._threads.at_length(self.writer.stop)
+        await self.protection.stop()
         for name in list(self._overlays):
             await self._let_go(name)
         if self._reader is not None:
@@ -177,6 +184,7 @@ class LinuxDatapath:
                 await self._threads.empty(device.index)
             port = vxlan.PORT if found is None else found.link.listen_port
             await self._threads.request(opening.remove, overlay, port)
+            await self.protection.remove(overlay)
 
     async def change(self, link: Link) -> LinkState:
         """See `Datapath.change`."""
@@ -189,6 +197,7 @@ class LinuxDatapath:
             try:
                 await self._threads.request(links.change_mtu, found.made.pair, mtu)
                 found.link = link
+                await self.protection.change(link, found.made)
             except OSError as error:
                 raise refusals.refused(link.name, f"set the MTU to {mtu}", error) from error
             finally:
@@ -199,7 +208,7 @@ class LinuxDatapath:
         """See `Datapath.apply`."""
         for command in commands:
             found = self._overlays.get(command.overlay)
-            if found is None:
+            if found is None or self.protection.holds(command):
                 continue
             match command:
                 case Install():
@@ -303,19 +312,13 @@ class LinuxDatapath:
             found = self._overlays.get(overlay)
             if found is None or self._reader is None:
                 raise _unknown(overlay)
-            punt = found.made.punt
-            if punt is None:
-                return None
-            address = names.punt_address(found.link)
-            closed = await proofs.try_punt_path(punt, address, found.link)
-            buffer, missing = self._reader.buffer(overlay)
-            return PuntState(closed, buffer, missing, punt.lost)
+            return await ways.try_in_use(found.link, found.made, self._reader)
 
     async def _make(self, link: Link, undo: ExitStack) -> None:
         loop = asyncio.get_running_loop()
-        made = await self._threads.request(
-            opening.make, link, partial(_deliver, self._sink, link.name), self._keeper, undo
-        )
+        deliver = partial(_deliver, self._sink, link.name)
+        protect = self.protection.protecting(undo)
+        made = await self._threads.request(opening.make, link, deliver, self._keeper, undo, protect)
         rows = Found([], [], [])
         if made.pair.adopted:
             rows = await self._threads.at_length(
@@ -338,8 +341,7 @@ class LinuxDatapath:
         for event in rows.events(link.name):
             self._sink(event)
             await asyncio.sleep(0)
-        if made.punt is not None and self._reader is not None:
-            self._reader.add(link.name, made.punt)
+        self.protection.opened(link, made, deliver, rows.rows)
         # Now that all rows that were there are known.
         self.caretaker.care(link, made)
 
@@ -349,15 +351,11 @@ class LinuxDatapath:
         found = self._overlays.pop(overlay, None)
         if found is None:
             return
-        punt = found.made.punt
-        if punt is not None and self._reader is not None:
-            self._reader.remove(overlay, punt)
+        await self.protection.let_go(overlay)
         self.monitor.unwatch(overlay)
         # The writer may be injecting through the sender until it has closed the overlay.
         await asyncio.wrap_future(self.writer.close(overlay))
         found.sender.close()
-        if punt is not None:
-            punt.close()
 
     def _tell(self, event: Event) -> None:
         """Give an event to the event loop, from any thread."""

@@ -42,6 +42,12 @@ RETURN: Final = 0x06
 _NETWORK: Final = -0x100000 & 0xFFFFFFFF
 """SKF_NET_OFF: offsets from here begin at the IP header."""
 
+_INTERFACE: Final = (-0x1000 + 8) & 0xFFFFFFFF
+"""SKF_AD_OFF + SKF_AD_IFINDEX: the index of the interface by which it came."""
+
+_LOOPBACK: Final = 1
+"""Index of `lo` in every network namespace."""
+
 _SOURCE_AT: Final = {4: 12, 6: 8}
 """Where the source address stands in the IP header of a version."""
 
@@ -62,17 +68,21 @@ Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand."""
 
 
-def punt_filter(listen_ip: IpAddress, header: bytes, size: int) -> list[Instruction]:
+def punt_filter(
+    listen_ip: IpAddress, header: bytes, size: int, *, loopback_only: bool = False
+) -> list[Instruction]:
     """Return the program of a punt socket.
 
     It takes datagrams from `listen_ip` that begin with `header`, hold an Ethernet header at least,
-    and are not longer than `size` bytes.
+    and are not longer than `size` bytes; with `loopback_only` those that came by `lo`.
     """
     least = _UDP_HEADER + len(header) + _ETHERNET_HEADER
     checks: list[tuple[Instruction, int, int, bool]] = [
         ((_LOAD_SIZE, 0, 0, 0), _JUMP_AT_LEAST, least, True),
         ((_LOAD_SIZE, 0, 0, 0), _JUMP_GREATER, _UDP_HEADER + size, False),
     ]
+    if loopback_only:
+        checks.append(((_LOAD_WORD, 0, 0, _INTERFACE), JUMP_EQUAL, _LOOPBACK, True))
     source = _NETWORK + _SOURCE_AT[listen_ip.version]
     checks += _equal(source, listen_ip.packed)
     checks += _equal(_UDP_HEADER, header)

@@ -36,7 +36,9 @@ _NODAD: Final = 0x02
 LOOPBACK: Final = 1
 """Index of `lo` in every network namespace."""
 
-BRIDGE_SETTINGS: Final = ("br_stp_state", "br_mcast_snooping", "br_fdb_max_learned")
+BRIDGE_SETTINGS: Final = (
+    *("br_group_fwd_mask", "br_stp_state", "br_mcast_snooping", "br_fdb_max_learned"),
+)
 """Settings of a bridge that are read, under pyroute2's names."""
 
 Attributes = dict[str, Any]
@@ -104,8 +106,8 @@ def _ignoring(number: int, call: Callable[[], Any]) -> None:
             raise
 
 
-class Kernel:
-    """A connection to the kernel."""
+class KernelReader:
+    """A connection to the kernel, and what it tells."""
 
     def __init__(self) -> None:
         link_attributes.register()
@@ -137,6 +139,24 @@ class Kernel:
             if error.errno != errno.ENODEV:
                 raise
         return None
+
+    def is_local(self, address: IpAddress) -> bool:
+        """Return whether an address leads to this host, as routes without a VRF have it."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        try:
+            with _translated():
+                found = self._route.route(
+                    "get", family=family, dst=str(address), dst_len=address.max_prefixlen
+                )
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.EACCES, errno.ENOBUFS):
+                raise
+            return False
+        return bool(found[0]["type"] == _ROUTE_TYPE_LOCAL)
+
+
+class Kernel(KernelReader):
+    """A connection to the kernel, and what it does when asked."""
 
     def add_link(self, name: str, kind: str, mac: MacAddress, mtu: int, **data: Any) -> int:
         """Make a link, down, and return its index."""
@@ -180,6 +200,11 @@ class Kernel:
         with _translated():
             self._route.link("set", index=index, master=bridge)
             self._route.brport("set", index=index, learning=int(learning))
+
+    def set_port_forwarding(self, index: int, mask: int) -> None:
+        """Have a port of a bridge forward frames to reserved addresses, see `links`."""
+        with _translated():
+            self._route.brport("set", index=index, group_fwd_mask=mask)
 
     def set_no_own_address(self, index: int) -> None:
         """Keep a link from getting an IPv6 address by itself; nothing to do without IPv6."""
@@ -229,20 +254,6 @@ class Kernel:
     def delete_loopback(self, address: IpAddress) -> None:
         """Take such an address away; one that is gone is fine."""
         _ignoring(errno.EADDRNOTAVAIL, lambda: self._route.addr("del", **_host_address(address)))
-
-    def is_local(self, address: IpAddress) -> bool:
-        """Return whether an address leads to this host, as routes without a VRF have it."""
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        try:
-            with _translated():
-                found = self._route.route(
-                    "get", family=family, dst=str(address), dst_len=address.max_prefixlen
-                )
-        except OSError as error:
-            if error.errno in (errno.EPERM, errno.EACCES, errno.ENOBUFS):
-                raise
-            return False
-        return bool(found[0]["type"] == _ROUTE_TYPE_LOCAL)
 
 
 def link_info(message: Any) -> LinkInfo:

@@ -7,6 +7,7 @@ links can come between.
 import errno
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from ipaddress import IPv4Address
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from msgspec import Struct
 from varpd.datapath.base import Link
 from varpd.datapath.linux import links, lookups, names, netlink, tables
 from varpd.datapath.linux.kernel import LOOPBACK, Kernel, LinkInfo
-from varpd.datapath.linux.links import Pair
+from varpd.datapath.linux.links import Pair, Protect, unprotected
 from varpd.datapath.linux.netlink import FdbRow
 from varpd.engine.settings import Mode
 from varpd.net.addresses import ZERO
@@ -47,6 +48,9 @@ class Examined(Struct):
     rebuild: bool = False
     """Whether a link has to be made anew."""
 
+    open: frozenset[int] = frozenset()
+    """Ports that give frames to the host, by index; the kernel makes all ports so."""
+
     ports: list[Port] | None = None
     """The guests' ports that the bridge has; None: there is no bridge."""
 
@@ -75,6 +79,7 @@ def examine(
     if bridge is not None:
         there = tables.ports(bridge.index).items()
         found.ports = [Port(name, index) for name, index in there if index != pair.device]
+        found.open = frozenset(tables.open_ports(bridge.index, links.PORT_FORWARDS))
     if bridge is None or device is None:
         found.lost = found.rebuild = True
     else:
@@ -139,9 +144,16 @@ def _of_link(link: Link, there: LinkInfo, name: str) -> list[str]:
 
 
 def repair(
-    kernel: Kernel, link: Link, pair: Pair, default: Target | None, strange: Sequence[FdbRow]
+    kernel: Kernel,
+    link: Link,
+    pair: Pair,
+    default: Target | None,
+    strange: Sequence[FdbRow],
+    protect: Protect = unprotected,
 ) -> Pair:
     """Put an overlay's links right; return their indices, which are others if any was made anew.
+
+    `protect` is called before frames can flow over what was made.
 
     Raises:
         DatapathError: it cannot be done.
@@ -160,7 +172,7 @@ def repair(
             kernel.set_data(index, kind="vxlan", vxlan_learning=0, vxlan_localbypass=0)
     with ExitStack() as undo:
         # Nothing is written that is right already.
-        made = links.make(kernel, link, default, undo)
+        made = links.make(kernel, link, default, undo, partial(protect, kernel, link))
         undo.pop_all()
     if default is not None:
         _repair_default(link, made.device, default, strange)

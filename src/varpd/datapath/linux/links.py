@@ -8,7 +8,7 @@ Everything here blocks: it is for the thread of the `Kernel`.
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -30,9 +30,23 @@ FDB_MAX_LEARNED: Final = 4096
 _BRIDGE: Final = "bridge"
 _VXLAN: Final = "vxlan"
 
+BRIDGE_FORWARDS: Final = 0xFFF8
+"""The reserved addresses 01:80:c2:00:00:03 to 0f, whose frames a bridge forwards like any other.
+
+Otherwise they go to the host itself, not by the bridge but by the port that they came by.
+"""
+
+PORT_FORWARDS: Final = 0x4
+"""Likewise 01:80:c2:00:00:02, which the kernel lets only ports be told.
+
+Of the other two, the first is forwarded where there is no spanning tree, and the second, of pause
+frames, always dropped.
+"""
+
 # No spanning tree, which would need the guests' patience; no multicast snooping, because one
 # forged query would end neighbour discovery.
 BRIDGE_SETTINGS: Final = {
+    "br_group_fwd_mask": BRIDGE_FORWARDS,
     "br_stp_state": 0,
     "br_mcast_snooping": 0,
     "br_fdb_max_learned": FDB_MAX_LEARNED,
@@ -52,6 +66,14 @@ class Pair(Struct, frozen=True):
     """Whether the tunnel device was there already, so that it may have rows."""
 
 
+Protect = Callable[[Kernel, Link, Pair], None]
+"""Guards an overlay's links before frames can flow over them."""
+
+
+def unprotected(kernel: Kernel, link: Link, pair: Pair) -> None:
+    """Guard nothing."""
+
+
 def check(kernel: Kernel, link: Link) -> None:
     """Refuse a name that cannot be had.
 
@@ -63,12 +85,18 @@ def check(kernel: Kernel, link: Link) -> None:
     _own(kernel, link, names.device_name(link.name))
 
 
-def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) -> Pair:
+def make(
+    kernel: Kernel,
+    link: Link,
+    default: Target | None,
+    undo: ExitStack,
+    protect: Callable[[Pair], None] = lambda pair: None,
+) -> Pair:
     """Make both links, or take over those that are there, and bring them up.
 
     Nothing is written that is right already, so that traffic flows on over links that are taken
-    over. `default` is where the tunnel device sends what it has no row for. What was made is put on
-    `undo`, to be removed if the caller fails.
+    over. `default` is where the tunnel device sends what it has no row for; `protect` is called
+    before any frame can flow. What was made is put on `undo`, to be removed if the caller fails.
 
     Raises:
         DatapathError: the kernel refuses.
@@ -91,6 +119,8 @@ def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) ->
     if default is not None:
         # One that is there already stays as it is.
         kernel.append_default(device, default)
+    pair = Pair(bridge, device, adopted)
+    protect(pair)
     try:
         if not found[1].up:
             kernel.set_up(device)
@@ -100,7 +130,7 @@ def make(kernel: Kernel, link: Link, default: Target | None, undo: ExitStack) ->
         raise
     if not found[0].up:
         kernel.set_up(bridge)
-    return Pair(bridge, device, adopted)
+    return pair
 
 
 def _present(kernel: Kernel, index: int) -> LinkInfo:

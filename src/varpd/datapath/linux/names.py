@@ -23,6 +23,9 @@ PUNT_NETWORK_V6: Final = int(IPv6Address("fd76:6172:7064::"))
 Its addresses are on `lo` only, one for each overlay on an IPv6 underlay, and on no wire.
 """
 
+PUNT_NETWORKS: Final = {4: "127.86.0.0/16", 6: "fd76:6172:7064::/112"}
+"""Both, as operators write them, by the version of IP."""
+
 GROUP: Final = 0x76617270
 """Group (IFLA_GROUP) of all our links, in ASCII `varp`: what udev sees when a link appears.
 

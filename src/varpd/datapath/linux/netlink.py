@@ -12,6 +12,7 @@ This is for what comes in thousands: rows, dumps of tables and the kernel's noti
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
@@ -84,6 +85,9 @@ _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _IFLA_IFNAME: Final = 3
 _IFLA_MASTER: Final = 10
+_IFLA_LINKINFO: Final = 18
+_IFLA_INFO_SLAVE_DATA: Final = 5
+_IFLA_BRPORT_GROUP_FWD_MASK: Final = 31
 _IFLA_EXT_MASK: Final = 29
 _RTEXT_FILTER_SKIP_STATS: Final = 8
 _NO_BYTES: Final = b""
@@ -291,6 +295,15 @@ def parse_port(data: bytes, message: Message) -> tuple[int, str, int]:
     name = found.get(_IFLA_IFNAME, _NO_BYTES).rstrip(b"\0").decode(errors="replace")
     master = found.get(_IFLA_MASTER)
     return ifindex, name, 0 if master is None else _U32.unpack(master)[0]
+
+
+def port_forwards(data: bytes, message: Message) -> int:
+    """Read of an RTM_NEWLINK which reserved addresses a port of a bridge forwards (a mask)."""
+    found = attributes(data, message.start + _IFINFOMSG.size, message.end)
+    for kind in (_IFLA_LINKINFO, _IFLA_INFO_SLAVE_DATA, _IFLA_BRPORT_GROUP_FWD_MASK):
+        value = found.get(kind, _NO_BYTES)
+        found = attributes(value, 0, len(value))
+    return int.from_bytes(value, sys.byteorder)
 
 
 def ip_of(packed: bytes) -> IpAddress:

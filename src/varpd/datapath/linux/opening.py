@@ -3,15 +3,17 @@
 import errno
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 
 from msgspec import Struct
 
-from varpd.datapath.base import Link
+from varpd.datapath.base import DatapathError, Link
 from varpd.datapath.encapsulation import ENCAPSULATIONS
-from varpd.datapath.linux import links, names, proofs, refusals, tables
+from varpd.datapath.linux import detours, links, names, proofs, refusals, tables
+from varpd.datapath.linux.detours import Detour
 from varpd.datapath.linux.keeping import Keeper
 from varpd.datapath.linux.kernel import LOOPBACK, Kernel
-from varpd.datapath.linux.links import Pair
+from varpd.datapath.linux.links import Pair, Protect, unprotected
 from varpd.datapath.linux.punt import PuntSocket
 from varpd.engine.settings import Mode
 from varpd.provider.answers import Target
@@ -27,6 +29,9 @@ class Made(Struct):
     default: Target | None
     """Where the tunnel device sends what it has no row for."""
 
+    detour: Detour | None = None
+    """In the place of `punt`, while a firewall is in the way there."""
+
 
 def make(
     kernel: Kernel,
@@ -34,11 +39,13 @@ def make(
     deliver: Callable[[list[bytes], float], None],
     keeper: Keeper,
     undo: ExitStack,
+    protect: Protect = unprotected,
 ) -> Made:
     """Make the links of an overlay, or take them over, and prove that they work.
 
     What is made is put on `undo`, which has to run in the kernel's thread too. `deliver` takes the
-    frames of the punt socket, which `keeper` keeps, or had kept.
+    frames of the punt socket, which `keeper` keeps, or had kept; `protect` is called with the links
+    before frames can flow over them.
 
     Raises:
         DatapathError: it cannot be made.
@@ -46,12 +53,16 @@ def make(
     try:
         links.check(kernel, link)
         proofs.check_listen_address(kernel, link)
-        punt, default = None, link.default
+        punt, detour, default = None, None, link.default
         if link.mode is Mode.DYNAMIC:
             # Before there is any link: a frame that is punted finds somebody who listens.
             punt = _open_punt_path(kernel, link, deliver, keeper, undo)
             default = Target(ip=names.punt_address(link), port=names.PUNT_PORT)
-        return Made(links.make(kernel, link, default, undo), punt, default)
+            detour = _prove(link, punt, deliver, undo)
+            if detour is not None:
+                default = detour.target
+        pair = links.make(kernel, link, default, undo, partial(protect, kernel, link))
+        return Made(pair, punt, default, detour)
     except OSError as error:
         raise refusals.refused(link.name, "make its links", error) from error
 
@@ -84,9 +95,30 @@ def _open_punt_path(
             raise refusals.no_loopback(link, address) from error
         raise
     undo.callback(punt.close)
-    punt.wait(proofs.prove_punt_path(punt.socket, address, link))
     keeper.keep(link.name, punt.socket)
     return punt
+
+
+def _prove(
+    link: Link,
+    punt: PuntSocket,
+    deliver: Callable[[list[bytes], float], None],
+    undo: ExitStack,
+) -> Detour | None:
+    """Prove that frames get to the punt socket, or make a detour.
+
+    Raises:
+        DatapathError: neither works.
+    """
+    try:
+        punt.wait(proofs.prove_punt_path(punt.socket, names.punt_address(link), link))
+    except DatapathError as error:
+        detour = detours.make(link, deliver)
+        if detour is None:
+            raise error from None
+        undo.callback(detour.punt.close)
+        return detour
+    return None
 
 
 def tidy(kernel: Kernel, link: Link, made: Made, defaults: Iterable[Target]) -> None:

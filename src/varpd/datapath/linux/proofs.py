@@ -53,8 +53,12 @@ def check_listen_address(kernel: Kernel, link: Link) -> None:
     raise refusals.no_such_address(link)
 
 
-def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list[bytes]:
+def prove_punt_path(
+    punt: socket.socket, address: IpAddress, link: Link, port: int | None = None
+) -> list[bytes]:
     """Send a datagram the way that punted frames go, and wait until it has come to `punt`.
+
+    They go to `port` of `address`, the usual one unless given.
 
     Returns:
         What else has come to `punt` by then, at most `OTHERS` datagrams.
@@ -73,7 +77,7 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list
             sender.bind((str(link.listen_ip), 0))
             while time.monotonic() < deadline:
                 try:
-                    sender.sendto(datagram, (str(address), names.PUNT_PORT))
+                    sender.sendto(datagram, (str(address), port or names.PUNT_PORT))
                 except OSError as error:
                     # A firewall on the way out says so; one on the way in says nothing.
                     why = error.strerror or str(error)
@@ -86,7 +90,9 @@ def prove_punt_path(punt: socket.socket, address: IpAddress, link: Link) -> list
     raise refusals.punt_path_closed(link, address, why)
 
 
-async def try_punt_path(punt: PuntSocket, address: IpAddress, link: Link) -> str | None:
+async def try_punt_path(
+    punt: PuntSocket, address: IpAddress, link: Link, port: int | None = None
+) -> str | None:
     """Try the same while the event loop reads `punt`; return why it is closed, or None.
 
     What comes only after this has given up reaches the engine, as a frame that nobody answers.
@@ -102,7 +108,7 @@ async def try_punt_path(punt: PuntSocket, address: IpAddress, link: Link) -> str
                 try:
                     if sender.getsockname()[1] == 0:
                         sender.bind((str(link.listen_ip), 0))
-                    sender.sendto(datagram, (str(address), names.PUNT_PORT))
+                    sender.sendto(datagram, (str(address), port or names.PUNT_PORT))
                     sent += 1
                 except OSError as error:
                     why = error.strerror or str(error)
@@ -111,6 +117,9 @@ async def try_punt_path(punt: PuntSocket, address: IpAddress, link: Link) -> str
                     while sent > 1 and await _within_interval(arrived):
                         sent -= 1
                     return None
+    # The event loop may have come to both only now, to the datagram and to the end of the time.
+    if not arrived.locked():
+        return None
     return refusals.punt_path_closed(link, address, why).message
 
 

@@ -61,7 +61,8 @@ def bind_punt_socket(
     try:
         if family == socket.AF_INET6:
             punt.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        prepare(punt, header, listen_ip)
+        # At the listen address what others send would come in, too.
+        prepare(punt, header, listen_ip, loopback_only=address == listen_ip)
         punt.bind((str(address), port))
     except BaseException:
         punt.close()
@@ -80,14 +81,20 @@ def is_bound(address: IpAddress, port: int) -> bool:
     return False
 
 
-def prepare(punt: socket.socket, header: bytes, listen_ip: IpAddress) -> None:
+def prepare(
+    punt: socket.socket, header: bytes, listen_ip: IpAddress, *, loopback_only: bool = False
+) -> None:
     """Make a socket take frames with `header` in front, sent from `listen_ip`, and nothing else.
+
+    With `loopback_only` they have to come by `lo`.
 
     Raises:
         OSError: the kernel refuses.
     """
     punt.setblocking(False)
-    filters.attach(punt, filters.punt_filter(listen_ip, header, RECEIVE_SIZE))
+    filters.attach(
+        punt, filters.punt_filter(listen_ip, header, RECEIVE_SIZE, loopback_only=loopback_only)
+    )
     punt.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     punt.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
     if punt.family == socket.AF_INET6:
@@ -134,6 +141,7 @@ class PuntSocket:
         self.delay = 0.0
         """Seconds that the first frame of the last turn had waited."""
         self._deliver = deliver
+        self._expected: dict[bytes, Callable[[], None]] = {}
         self._fresh = False
         self._drops = 0
         if kept is None:
@@ -191,33 +199,33 @@ class PuntSocket:
     def expecting(self, datagram: bytes, seen: Callable[[], None]) -> Iterator[None]:
         """Call `seen` each time that `datagram` comes, which is delivered to nobody.
 
-        Reading goes on as before; once at a time.
+        Reading goes on as before.
         """
-        deliver = self._deliver
-
-        def look(packets: list[bytes], arrived: float) -> None:
-            others = [packet for packet in packets if packet != datagram]
-            for _ in range(len(packets) - len(others)):
-                seen()
-            if others:
-                deliver(others, arrived)
-
-        self._deliver = look
+        self._expected[datagram] = seen
         try:
             yield
         finally:
-            self._deliver = deliver
+            del self._expected[datagram]
 
     def close(self) -> None:
         """Give the port back."""
         self.socket.close()
 
     def _deliver_turn(self, packets: list[bytes], arrived: float) -> int:
+        count = len(packets)
+        if self._expected:
+            packets = self._without_expected(packets)
         if packets:
             self.turns += 1
             self.received += len(packets)
             self._deliver(packets, arrived)
-        return len(packets)
+        return count
+
+    def _without_expected(self, packets: list[bytes]) -> list[bytes]:
+        for packet in packets:
+            if (seen := self._expected.get(packet)) is not None:
+                seen()
+        return [packet for packet in packets if packet not in self._expected]
 
     def _take_in(self, header: bytes) -> None:
         """Read what waits in a kept socket, so that there is room for what comes now.

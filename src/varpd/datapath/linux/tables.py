@@ -92,6 +92,22 @@ def ports(bridge: int) -> dict[str, int]:
     return {name: ifindex for ifindex, name, master in links if master == bridge}
 
 
+def open_ports(bridge: int, mask: int) -> set[int]:
+    """Return the ports of a bridge that do not forward all reserved addresses of a mask."""
+    try:
+        found = _whole(netlink.links_of_bridge(bridge), netlink.RTM_NEWLINK)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return set()
+        raise
+    return {
+        netlink.parse_port(data, message)[0]
+        for data, message in found
+        if netlink.parse_port(data, message)[2] == bridge
+        and mask & ~netlink.port_forwards(data, message)
+    }
+
+
 def fdb_rows(ifindex: int) -> Iterator[FdbRow]:
     """Yield the rows of a device, those of its bridge and its own; none if there is no device."""
     try:

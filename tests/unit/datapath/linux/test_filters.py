@@ -127,3 +127,15 @@ def test_the_kernel_runs_what_is_attached() -> None:
         for datagram in (HEADER, FRAME, HEADER + bytes(SIZE), HEADER + FRAME):
             sender.sendto(datagram, receiver.getsockname())
         assert receiver.recv(1000) == HEADER + FRAME
+
+
+def test_a_socket_at_the_listen_address_takes_only_what_came_by_the_loopback_interface() -> None:
+    usual = filters.punt_filter(IPv4Address("192.0.2.1"), HEADER, SIZE)
+    narrow = filters.punt_filter(IPv4Address("192.0.2.1"), HEADER, SIZE, loopback_only=True)
+    # Two more instructions: load the index of the interface (SKF_AD_OFF + 8), compare it to 1.
+    assert len(narrow) == len(usual) + 2
+    place = next(n for n, one in enumerate(narrow) if one[0] == 0x20 and one[3] == 0xFFFFF008)
+    assert narrow[place + 1][0] == filters.JUMP_EQUAL
+    assert narrow[place + 1][3] == 1
+    # What is not so is refused.
+    assert place + 2 + narrow[place + 1][2] == len(narrow) - 1

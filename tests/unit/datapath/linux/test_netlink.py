@@ -140,3 +140,17 @@ def test_the_request_for_ports_names_the_bridge() -> None:
     decoded = ifinfmsg(netlink.links_of_bridge(3))
     decoded.decode()
     assert decoded.get_attr("IFLA_MASTER") == 3
+
+
+def test_the_reserved_addresses_that_a_port_forwards_are_read() -> None:
+    port = {"attrs": [["IFLA_BRPORT_STATE", 3], ["IFLA_BRPORT_GROUP_FWD_MASK", 4]]}
+    info = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port)]
+    data = encode(
+        ifinfmsg(), netlink.RTM_NEWLINK, index=9, attrs=[["IFLA_LINKINFO", {"attrs": info}]]
+    )
+    assert netlink.port_forwards(data, only(data)) == 4
+
+
+def test_a_link_that_is_no_port_forwards_none() -> None:
+    data = encode(ifinfmsg(), netlink.RTM_NEWLINK, index=9, attrs=[["IFLA_IFNAME", "p"]])
+    assert netlink.port_forwards(data, only(data)) == 0

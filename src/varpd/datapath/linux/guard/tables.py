@@ -1,0 +1,225 @@
+"""The guard's rules in the kernel: put there, changed in steps, compared, put right.
+
+Where the kernel has it, the tables are owned by the one socket that makes them, so that nobody
+else can change them, and persist, so that they protect while no daemon runs; the next one takes
+them over. Without that they are like anybody's tables, and need looking after all the more.
+
+Everything here may block, and may be called from any thread.
+"""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+from varpd.datapath.linux.guard import layout, rules, shared, snapshot
+from varpd.datapath.linux.guard.layout import INET, NETDEV, TABLES
+from varpd.datapath.linux.guard.rules import Guarded
+from varpd.datapath.linux.guard.snapshot import SHARED, Connection, Parts
+from varpd.datapath.linux.nft import objects, reading, wire
+from varpd.datapath.linux.nft.content import EMPTY, Content, difference, merge
+from varpd.datapath.linux.nft.objects import Table
+from varpd.datapath.linux.nft.session import Session
+from varpd.datapath.linux.nft.wire import Message
+
+_OWNED: Final = objects.OWNER | objects.PERSIST
+_UNKNOWN_FLAGS: Final = (errno.EOPNOTSUPP, errno.EINVAL)
+
+
+class GuardTables:
+    """Keeps the rules of all overlays.
+
+    What raises `OSError` has changed nothing in the kernel; what is wanted is kept in mind
+    nevertheless, so that `check` tries again.
+    """
+
+    def __init__(self, connect: Callable[[], Connection] = Session) -> None:
+        """`connect` returns a connection to nftables."""
+        self.repairs = 0
+        """How often something of ours was not as it should be, and was put right."""
+
+        self._lock = threading.Lock()
+        self._connect = connect
+        self._session: Connection | None = None
+        self._flags = _OWNED
+        self._wanted: dict[str, Guarded] = {}
+        self._there: Parts | None = None
+        """What is in the kernel as far as is known; None: not known, or no tables."""
+
+    @property
+    def port(self) -> int:
+        """The netlink port that our changes come from; 0 before the first."""
+        session = self._session
+        return 0 if session is None else session.port
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether nobody else can change our tables."""
+        return bool(self._flags)
+
+    def put(self, item: Guarded) -> None:
+        """Guard an overlay, or guard it otherwise.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        with self._lock:
+            self._wanted[item.overlay] = item
+            self._look_at_bridge(item.overlay)
+            self._bring((item.overlay, SHARED))
+
+    def remove(self, overlay: str) -> None:
+        """Guard an overlay no more; the tables go with the last one.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        with self._lock:
+            self._wanted.pop(overlay, None)
+            self._bring((overlay, SHARED))
+
+    def check(self, alive: Iterable[str] | None = None) -> bool:
+        """Compare the tables with what is wanted and put them right; return whether they were.
+
+        Args:
+            alive: overlays whose links exist: what is there for others goes. None: all stay.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        with self._lock:
+            if not self._wanted and self._session is None:
+                return True
+            before = self._there
+            self._take_over()
+            there = self._there if self._there is not None else {}
+            names = {*self._wanted, SHARED}
+            if alive is not None:
+                names |= set(there) - set(alive)
+            changed = self._bring(names)
+            if changed and before is not None:
+                self.repairs += 1
+            return not changed
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many bridged frames netfilter saw, and how many got past all rules.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        with self._lock:
+            if self._there is None:
+                return 0, 0
+            found = {
+                rule.chain: reading.counted(rule)
+                for name in (layout.SEEN, layout.PASSED)
+                for rule in snapshot.read_rules(self._speaking(), INET, name)
+            }
+            return found.get(layout.SEEN, 0), found.get(layout.PASSED, 0)
+
+    def close(self) -> None:
+        """Let go; the tables stay, and protect."""
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def _content(self, name: str, left: bool) -> dict[Table, Content]:
+        """Return what is wanted for an overlay, or of what all share, if any overlay is `left`."""
+        if name == SHARED:
+            return {INET: shared.inet(os.geteuid(), self._ports())} if left else {}
+        item = self._wanted.get(name)
+        return {} if item is None else {INET: rules.inet(item), NETDEV: rules.netdev(item)}
+
+    def _ports(self) -> set[int]:
+        """Return the listen ports; those of an earlier life too, while it is not over."""
+        ports = {item.listen_port for item in self._wanted.values()}
+        there = self._there if self._there is not None else {}
+        if there.keys() - self._wanted.keys() - {SHARED}:
+            shared = there.get(SHARED, {}).get(INET, EMPTY)
+            ports |= {wire.number(e.key) for e in shared.elements if e.set == layout.PORTS}
+        return ports
+
+    def _look_at_bridge(self, overlay: str) -> None:
+        """Forget the chain at a bridge if it is gone: before Linux 6.16 it goes with the bridge."""
+        known = {} if self._there is None else self._there.get(overlay, {})
+        name = layout.host_chain(overlay)
+        if NETDEV in known and not self._speaking().has_chain(NETDEV, name):
+            del known[NETDEV]
+
+    def _bring(self, names: Iterable[str]) -> bool:
+        """Make the named parts as they are wanted; return whether that took any change."""
+        if self._there is None:
+            self._take_over()
+        there = self._there if self._there is not None else {}
+        names = sorted(names)
+        kept = {name for name in there if name != SHARED} - set(names)
+        left = bool(kept or self._wanted)
+        if not left:
+            self._delete()
+            return bool(there)
+        wanted = {name: self._content(name, left) for name in names}
+        messages: list[Message] = []
+        for table in TABLES:
+            old = merge(there.get(name, {}).get(table, EMPTY) for name in names)
+            new = merge(wanted[name].get(table, EMPTY) for name in names)
+            messages += difference(table, old, new)
+        try:
+            self._change(messages)
+        except OSError:
+            self._rebuild({name: there[name] for name in kept})
+            return True
+        self._there = {name: parts for name, parts in {**there, **wanted}.items() if parts}
+        return bool(messages)
+
+    def _rebuild(self, kept: Parts) -> None:
+        """Make the tables anew, all at one moment; for when steps do not lead there.
+
+        `kept` is what is left of an earlier life.
+        """
+        wanted = kept | {name: self._content(name, left=True) for name in (*self._wanted, SHARED)}
+        messages = []
+        for table in TABLES:
+            messages += [
+                objects.new_table(table),
+                objects.delete_table(table),
+                objects.new_table(table, self._flags),
+                *difference(table, EMPTY, merge(p.get(table, EMPTY) for p in wanted.values())),
+            ]
+        self._there = None
+        self._change(messages)
+        self._there = wanted
+
+    def _delete(self) -> None:
+        """Remove the tables."""
+        messages = []
+        for table in TABLES:
+            messages += [objects.new_table(table), objects.delete_table(table)]
+        self._change(messages)
+        self._there = None
+
+    def _change(self, messages: list[Message]) -> None:
+        self._speaking().change(messages)
+
+    def _speaking(self) -> Connection:
+        if self._session is None:
+            self._session = self._connect()
+        return self._session
+
+    def _take_over(self) -> None:
+        """See that the tables are there and ours, and read what is in them."""
+        try:
+            self._make_tables()
+        except OSError as error:
+            if error.errno not in _UNKNOWN_FLAGS:
+                raise
+            if self._flags:
+                self._flags = 0
+                with suppress(OSError):
+                    self._make_tables()
+        self._there = snapshot.read(self._speaking())
+
+    def _make_tables(self) -> None:
+        self._change([objects.new_table(table, self._flags) for table in TABLES])

@@ -1,0 +1,222 @@
+"""varpd beside other firewalls: it works, or says what is in its way and what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from support.forgery import arrivals, send, wrapped
+from support.lab import Host, Lab
+from support.shared_lab import overlays_of_a_test
+from support.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+KUBELET: Final = """
+table ip filter {
+    chain KUBE-FIREWALL {
+        ip saddr != 127.0.0.0/8 ip daddr 127.0.0.0/8 ct state != { established, related } drop
+    }
+    chain INPUT { type filter hook input priority filter; policy accept; jump KUBE-FIREWALL; }
+    chain OUTPUT { type filter hook output priority filter; policy accept; jump KUBE-FIREWALL; }
+}
+"""
+"""What kubelet makes with iptables, without the comments."""
+
+STRICT_LOOPBACK: Final = """
+table inet strict {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state { established, related } accept
+        iif lo ip saddr 127.0.0.0/8 accept
+        iif lo ip6 saddr ::1 accept
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+        udp dport 4789 accept
+    }
+}
+"""
+
+DOCKER: Final = """
+table ip filter {
+    chain DOCKER-USER { return; }
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+        jump DOCKER-USER
+        oifname docker0 ct state { established, related } accept
+        iifname docker0 oifname != docker0 accept
+    }
+}
+"""
+"""What Docker makes with iptables, as far as others meet it."""
+
+FIREWALLD: Final = """
+table inet firewalld {
+    chain mangle_PREROUTING { type filter hook prerouting priority mangle + 10; policy accept; }
+    chain filter_INPUT {
+        type filter hook input priority filter + 10; policy accept;
+        ct state { established, related } accept
+        ct status dnat accept
+        iifname lo accept
+        ct state invalid drop
+        udp dport 4789 accept
+        meta l4proto { icmp, ipv6-icmp } accept
+        reject with icmpx admin-prohibited
+    }
+    chain filter_FORWARD {
+        type filter hook forward priority filter + 10; policy accept;
+        ct state { established, related } accept
+        ct status dnat accept
+        iifname lo accept
+        ct state invalid drop
+        reject with icmpx admin-prohibited
+    }
+    chain filter_OUTPUT {
+        type filter hook output priority filter + 10; policy accept;
+        oifname lo accept
+    }
+}
+"""
+"""The rules of firewalld for a zone with one open port."""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def hosts(lab: Lab) -> list[Host]:
+    return lab.hosts("a", "b")
+
+
+@pytest.fixture(autouse=True)
+def _own_overlays(hosts: list[Host]) -> Iterator[None]:
+    with overlays_of_a_test(hosts):
+        yield
+        for host in hosts:
+            for family, table in (("ip", "filter"), ("inet", "strict"), ("inet", "firewalld")):
+                host.run("nft", "delete", "table", family, table, check=False)
+
+
+def load(lab: Lab, host: Host, rules: str) -> None:
+    file = lab.directory / "rules.nft"
+    file.write_text(rules, encoding="utf-8")
+    host.run("nft", "-f", str(file))
+
+
+def causes(host: Host) -> list[dict[str, Any]]:
+    return [cause for item in host.varpd.show() for cause in item["causes"]]
+
+
+def default_rows(host: Host) -> list[str]:
+    lines = host.run("bridge", "fdb", "show", "dev", "vx-blue").stdout.splitlines()
+    return [line.split(" dst ")[1].split()[0] for line in lines if line.startswith("00:00:00:00")]
+
+
+def test_with_kubelets_rules_frames_take_a_detour(lab: Lab, hosts: list[Host]) -> None:
+    a, b = hosts
+    load(lab, a, KUBELET)
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    assert default_rows(a) == [a.ipv4]
+    assert web.ping(db, 3).lost == 0
+    assert causes(a) == []
+
+
+def test_rules_that_come_later_lead_to_a_detour_and_back(lab: Lab, hosts: list[Host]) -> None:
+    a, b = hosts
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    assert default_rows(a) == ["127.86.0.1"]
+
+    load(lab, a, KUBELET)
+
+    wait_for("the detour", lambda: default_rows(a) == [a.ipv4])
+    assert web.ping(db, 3).lost == 0
+    assert causes(a) == []
+    with arrivals(db) as seen:
+        # Nobody but the kernel can use it, from nowhere.
+        line = a.run("bridge", "fdb", "show", "dev", "vx-blue").stdout
+        port = int(line.split("port ")[1].split()[0])
+        send(b.namespace, wrapped(7, b"by the detour"), a.ipv4, port=port)
+        assert web.ping(db, 3).lost == 0
+        assert not seen.has(b"by the detour")
+
+    a.run("nft", "delete", "table", "ip", "filter")
+
+    wait_for("the usual way", lambda: default_rows(a) == ["127.86.0.1"])
+    assert web.ping(db.ipv6, 3).lost == 0
+
+
+def test_where_no_way_is_left_the_overlay_says_so_until_there_is_one(
+    lab: Lab, hosts: list[Host]
+) -> None:
+    a, b = hosts
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+
+    load(lab, a, STRICT_LOOPBACK)
+
+    wait_for("a cause", lambda: causes(a))
+    (cause,) = causes(a)
+    assert cause["cause"] == "guard"
+    assert "a firewall drops frames on their way to varpd" in cause["message"]
+
+    rule = cause["message"].rpartition("nftables: ")[2]
+    a.run("nft", "insert", "rule", "inet", "strict", "input", *rule.split())
+
+    wait_for("no cause", lambda: causes(a) == [])
+    assert web.ping(db, 3).lost == 0
+
+
+def test_beside_firewalld_all_works(lab: Lab, hosts: list[Host]) -> None:
+    a, b = hosts
+    for host in hosts:
+        load(lab, host, FIREWALLD)
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    assert web.ping(db, 3).lost == 0
+    assert db.ping(web.ipv6, 3).lost == 0
+    assert causes(a) == []
+
+
+def test_bridged_packets_that_other_rules_drop_are_told(lab: Lab, hosts: list[Host]) -> None:
+    a, b = hosts
+    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    with a.namespace.entered():
+        switch.write_text("1", encoding="ascii")
+    try:
+        web, db, other = lab.files_overlay("blue", 7, {"web": a, "db": b, "other": a})
+        assert web.ping(db, 3).lost == 0
+        assert causes(a) == []
+
+        load(lab, a, DOCKER)
+
+        wait_for("a cause", lambda: causes(a))
+        assert "br_netfilter" in causes(a)[0]["message"]
+        assert web.ping(other, 2, wait=0.5).lost == 2
+
+        a.run(
+            "nft",
+            "insert",
+            "rule",
+            "ip",
+            "filter",
+            "DOCKER-USER",
+            "iifname",
+            "blue",
+            "oifname",
+            "blue",
+            "accept",
+        )
+
+        assert web.ping(other, 2).lost == 0
+        wait_for("no cause", lambda: causes(a) == [])
+
+        a.run("nft", "flush", "chain", "ip", "filter", "DOCKER-USER")
+        wait_for("a cause", lambda: causes(a))
+        with a.namespace.entered():
+            switch.write_text("0", encoding="ascii")
+        wait_for("no cause", lambda: causes(a) == [])
+        assert web.ping(other, 2).lost == 0
+    finally:
+        with a.namespace.entered():
+            switch.write_text("0", encoding="ascii")
