@@ -22,7 +22,7 @@ from support.script import settings
 from support.waiting import until
 from varpd.daemon.runner import Runner
 from varpd.daemon.sweeper import Sweeper
-from varpd.datapath.linux import subscription, tables
+from varpd.datapath.linux import drift_monitor, tables
 from varpd.datapath.linux.datapath import LinuxDatapath
 from varpd.engine import events
 from varpd.engine.engine import Engine
@@ -112,7 +112,7 @@ async def stage(
     namespaces: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stage]:
     # So small that foreign rows overflow it however quick the machine is.
-    monkeypatch.setattr(subscription, "BUFFER", 4096)
+    monkeypatch.setattr(drift_monitor, "BUFFER", 4096)
     async with AsyncExitStack() as stack:
         made = Stage(*namespaces)
         await made.linux.start()

@@ -9,7 +9,7 @@ import pytest
 from support.linux_host import Recorder, make_link, run, running, target
 from support.namespaces import Namespace
 from support.waiting import until
-from varpd.datapath.linux import subscription
+from varpd.datapath.linux import monitor
 from varpd.datapath.linux.learned import MACS_MAX
 from varpd.engine.commands import Install
 from varpd.engine.events import LocalAddressesChanged, MacsForgotten, MacsLearned
@@ -156,7 +156,7 @@ async def test_fifty_thousand_rows_on_a_guests_port_are_bounded(
 async def test_an_overflow_loses_nothing(
     host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "BUFFER", 4096)
+    monkeypatch.setattr(monitor, "BUFFER", 4096)
     sink = Recorder()
     batch = tmp_path / "addresses"
     addresses = [f"10.9.{number >> 8}.{number & 255}" for number in range(5_000)]

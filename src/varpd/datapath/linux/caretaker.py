@@ -79,6 +79,9 @@ class Cared(Struct, eq=False):
     table_at: float = 0.0
     """When its tables may be read again."""
 
+    reading: bool = False
+    """Whether they are being read."""
+
 
 class Protector(Protocol):
     """Who keeps an overlay's links apart from the host."""

@@ -19,6 +19,7 @@ from varpd.datapath.linux.drift_filter import drift_filter
 from varpd.datapath.linux.kernel import LOOPBACK
 from varpd.datapath.linux.netlink import FdbRow
 from varpd.datapath.linux.subscription import (
+    BUFFER,
     RTNLGRP_IPV4_IFADDR,
     RTNLGRP_IPV6_IFADDR,
     RTNLGRP_LINK,
@@ -88,7 +89,7 @@ class DriftMonitor:
         Raises:
             OSError: there is no netlink socket to be had.
         """
-        self._socket = subscribe(drift_filter(), _GROUPS)
+        self._socket = subscribe(drift_filter(), _GROUPS, BUFFER)
         asyncio.get_running_loop().add_reader(self._socket, self._read_turn)
 
     def stop(self) -> None:

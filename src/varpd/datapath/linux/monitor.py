@@ -28,6 +28,7 @@ from varpd.datapath.linux.learned import LearnedMacs
 from varpd.datapath.linux.monitor_filter import monitor_filter
 from varpd.datapath.linux.netlink import FdbRow, LocalAddress
 from varpd.datapath.linux.subscription import (
+    BUFFER,
     RTNLGRP_IPV4_IFADDR,
     RTNLGRP_IPV6_IFADDR,
     RTNLGRP_NEIGH,
@@ -120,7 +121,7 @@ class Monitor:
         Raises:
             OSError: there is no netlink socket to be had.
         """
-        self._socket = subscribe(monitor_filter(), _GROUPS)
+        self._socket = subscribe(monitor_filter(), _GROUPS, BUFFER)
         snapshot = await self._paused(partial(read_all, []))
         self._take(snapshot)
 
@@ -234,7 +235,7 @@ class Monitor:
         self.overflows += 1
         _log.warning("netlink monitor overflowed", overflows=self.overflows)
         try:
-            subscribed = subscribe(monitor_filter(), _GROUPS)
+            subscribed = subscribe(monitor_filter(), _GROUPS, BUFFER)
         except OSError as error:
             # The old one still tells what comes; the next overflow is another chance.
             _log.error("netlink monitor cannot begin anew", error=str(error))

@@ -19,7 +19,7 @@ from varpd.net.addresses import ZERO
 if TYPE_CHECKING:
     from varpd.datapath.linux.caretaker import Cared, Caretaker
 
-PERIOD: Final = 1.0
+PERIOD: Final = 10.0
 """Seconds between two looks at an overlay, at least."""
 
 PACE: Final = 0.5
@@ -96,11 +96,17 @@ class Rounds:
 
     def _read(self, cared: "Cared") -> None:
         """Read the tables of an overlay beside the loop, and tell of them."""
+        if cared.reading:
+            # What is in doubt now may have been read already: once more, when that is done.
+            self._doubted.add(cared.link.name)
+            return
         loop = asyncio.get_running_loop()
         began = loop.time()
         cared.table_at = began + PERIOD
+        cared.reading = True
 
         def read(cared: "Cared", rows: list[FdbRow] | Exception) -> None:
+            cared.reading = False
             cared.table_at = loop.time() + max(PERIOD / 2, SHARE * (loop.time() - began))
             if isinstance(rows, Exception):
                 _log.warning("a table cannot be read", overlay=cared.link.name, error=str(rows))

@@ -20,12 +20,15 @@ _NETLINK_ADD_MEMBERSHIP: Final = 1
 _SO_RCVBUFFORCE: Final = 33
 
 
-def subscribe(program: Sequence[Instruction], groups: Iterable[int]) -> socket.socket:
+def subscribe(
+    program: Sequence[Instruction], groups: Iterable[int], buffer: int = BUFFER
+) -> socket.socket:
     """Return a socket, which does not block, that is told what `program` lets through.
 
     Args:
         program: the filter; it is in place before anything can arrive.
         groups: what is told.
+        buffer: bytes that may wait.
 
     Raises:
         OSError: there is none to be had.
@@ -35,9 +38,9 @@ def subscribe(program: Sequence[Instruction], groups: Iterable[int]) -> socket.s
         opened.setblocking(False)
         filters.attach(opened, program)
         try:
-            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
+            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
         except PermissionError:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         opened.bind((0, 0))
         for group in groups:
             opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
