@@ -1,7 +1,7 @@
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-long lint unit integration demo install lock clean
+.PHONY: help setup test test-long lint unit integration demo bench install lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -27,6 +27,9 @@ integration: setup ## the tests with network namespaces and kernel devices
 
 demo: setup ## three hosts, one overlay, on this machine
 	@scripts/demo
+
+bench: setup ## measure varpd beside its peers; ONLY=NAME,... some of it
+	@scripts/bench $(if $(ONLY),--only $(ONLY))
 
 install: ## put the program and all that belongs to it below DESTDIR, for PREFIX (/usr/local)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' PYTHON='$(PYTHON)' scripts/install

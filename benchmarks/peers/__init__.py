@@ -1,0 +1,1 @@
+"""What varpd is compared with, each as small as it can be."""
