@@ -323,7 +323,9 @@ class Caretaker:
         """Have `then` called in the loop when something is done, unless the overlay is left."""
         loop = asyncio.get_running_loop()
 
-        def finished() -> None:
+        # Neither knows the future but by its argument: it knows them, and a circle would keep what
+        # may be a whole table until the collector comes.
+        def finished(future: Future[T]) -> None:
             if self.cared.get(cared.link.name) is not cared or future.cancelled():
                 return
             error = future.exception()
@@ -335,10 +337,10 @@ class Caretaker:
                 _log.error("internal error", where="caretaker", exc_info=error)
                 then(cared, OSError(str(error)))
 
-        def done(_: Future[T]) -> None:
+        def done(future: Future[T]) -> None:
             # The loop may have ended meanwhile.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(finished)
+                loop.call_soon_threadsafe(finished, future)
 
         future.add_done_callback(done)
 
