@@ -1,6 +1,8 @@
 """Looking after links, with kernel's threads whose answers the tests give."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from typing import Any, cast
@@ -175,3 +177,24 @@ async def test_an_overlay_that_is_left_is_told_nothing_about(bench: Bench) -> No
     await asyncio.sleep(0)
     assert bench.sink.events == []
     assert bench.kernel.jobs == []
+
+
+class Table:
+    """What was read, which may be large."""
+
+
+async def test_what_was_read_goes_with_whoever_took_it(bench: Bench) -> None:
+    await bench.look()
+    cared = bench.caretaker.cared["blue"]
+    taken: list[weakref.ref[Table]] = []
+    future: Future[Table] = Future()
+    bench.caretaker.submit(
+        cared, future, lambda _, table: taken.append(weakref.ref(cast(Table, table)))
+    )
+    gc.disable()
+    try:
+        future.set_result(Table())
+        del future
+        await until(lambda: taken and taken[0]() is None)
+    finally:
+        gc.enable()
