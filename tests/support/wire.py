@@ -1,10 +1,13 @@
 """Strategies for what stands in packets, and for packets with something wrong in them."""
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from hypothesis import strategies as st
 
 from varpd.net.addresses import MacAddress
+
+V4_MAPPED = IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses written as IPv6 addresses (RFC 4291, section 2.5.5.2)."""
 
 uint8 = st.integers(0, (1 << 8) - 1)
 uint16 = st.integers(0, (1 << 16) - 1)
@@ -16,6 +19,10 @@ ipv6_addresses = st.ip_addresses(v=6)
 ipv6_unicast_addresses = ipv6_addresses.filter(
     lambda address: not address.is_multicast and address != IPv6Address("::")
 )
+ip_addresses = st.one_of(
+    ipv4_addresses, ipv6_addresses.filter(lambda address: address not in V4_MAPPED)
+)
+"""Addresses of both families, each IPv4 address in the one form it has on its own."""
 payloads = st.binary(max_size=64)
 padding = st.binary(max_size=18)
 """What a short Ethernet frame is filled up with; not always zeros."""
