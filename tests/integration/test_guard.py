@@ -1,7 +1,6 @@
 """Guests, hosts and the underlay are kept apart: every attack is made for real."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 import pytest
 
 from support.forgery import NOBODY, PORT, arrivals, send, wrapped
+from support.guard_view import dropped, mac_of
 from support.guests import INTERFACE
 from support.lab import Host, Lab
 from support.scapy_oracle import ARP, IP, UDP, Ether, ICMPv6ND_RA, IPv6, Raw
@@ -47,23 +47,6 @@ def hosts(lab: Lab) -> list[Host]:
 def _own_overlays(hosts: list[Host]) -> Iterator[None]:
     with overlays_of_a_test(hosts[:2]):
         yield
-
-
-def mac_of(host: Host, device: str) -> str:
-    found = json.loads(host.run("ip", "-json", "link", "show", "dev", device).stdout)
-    return str(found[0]["address"])
-
-
-def dropped(host: Host, chain: str) -> int:
-    """Return how many packets the rules of a chain of the guard have dropped."""
-    total = 0
-    for item in json.loads(host.run("nft", "-j", "list", "ruleset").stdout)["nftables"]:
-        rule = item.get("rule")
-        if rule is not None and (rule["table"], rule["chain"]) == ("varpd", chain):
-            steps = rule["expr"]
-            if {"drop": None} in steps:
-                total += sum(s["counter"]["packets"] for s in steps if "counter" in s)
-    return total
 
 
 def test_a_guest_gets_no_answer_from_the_host(lab: Lab, hosts: list[Host]) -> None:

@@ -4,8 +4,9 @@ Only its packets are imported, none of `scapy.all`, which looks for interfaces a
 """
 
 from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6ND_RA,
@@ -13,6 +14,8 @@ from scapy.layers.inet6 import (
     ICMPv6NDOptSrcLLAddr,
     ICMPv6NDOptUnknown,
     IPv6,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
 )
 from scapy.layers.l2 import ARP, Dot1Q, Dot3, Ether
 from scapy.layers.vxlan import VXLAN
@@ -23,12 +26,15 @@ __all__ = [
     "ARP",
     "BOOTP",
     "DHCP",
+    "ICMP",
     "IP",
+    "TCP",
     "UDP",
     "VXLAN",
     "Dot1Q",
     "Dot3",
     "Ether",
+    "ICMPv6EchoRequest",
     "ICMPv6NDOptDstLLAddr",
     "ICMPv6NDOptSrcLLAddr",
     "ICMPv6NDOptUnknown",
@@ -36,6 +42,8 @@ __all__ = [
     "ICMPv6ND_NS",
     "ICMPv6ND_RA",
     "IPv6",
+    "IPv6ExtHdrFragment",
+    "IPv6ExtHdrHopByHop",
     "Raw",
     "checksum",
 ]
