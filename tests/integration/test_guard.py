@@ -1,6 +1,8 @@
 """Guests, hosts and the underlay are kept apart: every attack is made for real."""
 
 import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -191,6 +193,52 @@ def test_where_only_targets_may_send_nobody_else_is_heard(lab: Lab, hosts: list[
     with arrivals(web) as seen:
         send(stranger.namespace, wrapped(7, b"anybody"), a.ipv4)
         seen.wait(b"anybody")
+
+
+def test_where_only_targets_may_send_a_new_daemon_lets_in_nobody_else(
+    lab: Lab, hosts: list[Host]
+) -> None:
+    a, b, stranger = hosts
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    a.overlayadm("modify", "blue", "-p", "allow_from=targets")
+    assert web.ping(db).lost == 0
+    a.varpd.kill()
+    with arrivals(web) as seen:
+        with keep_sending(stranger, wrapped(7, b"stranger"), a.ipv4) as sent:
+            a.varpd.start()
+            wait_for(
+                "the overlay", lambda: [item["state"] for item in a.varpd.show()] == ["online"]
+            )
+            assert not seen.has(b"stranger")
+            # Whom the rows name is let in all the while.
+            send(b.namespace, wrapped(7, b"friend"), a.ipv4)
+            seen.wait(b"friend")
+            assert web.ping(db).lost == 0
+        assert sent[0] > 1000
+        assert not seen.has(b"stranger")
+
+
+@contextlib.contextmanager
+def keep_sending(host: Host, datagram: bytes, to: str) -> Iterator[list[int]]:
+    """Send a datagram again and again meanwhile; yield how often that was."""
+    ended, count = threading.Event(), [0]
+    with host.namespace.entered():
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def run() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError):
+                sender.sendto(datagram, (to, PORT))
+            count[0] += 1
+
+    thread = threading.Thread(target=run)
+    with sender:
+        thread.start()
+        try:
+            yield count
+        finally:
+            ended.set()
+            thread.join()
 
 
 def test_wrapped_frames_by_another_interface_than_the_underlays_reach_nobody(

@@ -317,6 +317,7 @@ class LinuxDatapath:
     async def _make(self, link: Link, undo: ExitStack) -> None:
         loop = asyncio.get_running_loop()
         deliver = partial(_deliver, self._sink, link.name)
+        await self.protection.prepare(link)
         protect = self.protection.protecting(undo)
         made = await self._threads.request(opening.make, link, deliver, self._keeper, undo, protect)
         rows = Found([], [], [])

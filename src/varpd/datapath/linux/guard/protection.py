@@ -9,20 +9,20 @@ from functools import partial
 import structlog
 
 from varpd.datapath.base import Link
-from varpd.datapath.linux import names, tables
+from varpd.datapath.linux import names, netlink, tables
 from varpd.datapath.linux.guard import links
 from varpd.datapath.linux.guard.admission import Admission
 from varpd.datapath.linux.guard.guard import Guard
 from varpd.datapath.linux.guard.rules import Guarded, Sources
 from varpd.datapath.linux.guard.ways import Caring, PuntWays, Reading, Way
 from varpd.datapath.linux.kernel import Kernel
-from varpd.datapath.linux.links import PORT_FORWARDS, Pair, Protect
+from varpd.datapath.linux.links import PORT_FORWARDS, Pair, Protect, find
 from varpd.datapath.linux.opening import Made
 from varpd.datapath.linux.threads import KernelThreads
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import GuardReported
 from varpd.engine.settings import Mode
-from varpd.net.addresses import IpAddress
+from varpd.net.addresses import ZERO, IpAddress
 from varpd.provider.answers import Target
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,9 @@ class Protection:
         self._ways: PuntWays | None = None
         self._open: dict[str, tuple[Link, Made]] = {}
         self._admissions: dict[str, Admission] = {}
+        self._expected: dict[str, frozenset[IpAddress]] = {}
+        """Targets of links that an earlier daemon made, until they are open."""
+
         self._apply: Apply | None = None
 
     def start(self, reader: Reading, caring: Caring, apply: Apply) -> None:
@@ -62,13 +65,27 @@ class Protection:
         """End; the rules stay, and protect."""
         await self._threads.at_length(self.guard.stop)
 
+    async def prepare(self, link: Link) -> None:
+        """Learn whom an earlier daemon had let in, before its links are taken over.
+
+        Raises:
+            OSError: the kernel does not tell.
+        """
+        if not link.only_targets:
+            return
+        _, device = await self._threads.request(find, link.name)
+        if device is not None:
+            self._expected[link.name] = await self._threads.at_length(
+                _destinations, device.index, link.mode
+            )
+
     def protect(self, kernel: Kernel, link: Link, pair: Pair) -> None:
         """Guard links before frames flow over them; in the kernel's thread.
 
         It never fails: what cannot be had is told.
         """
         _, made = self._open.get(link.name, (None, None))
-        self.guard.put(guarded(link, pair, made, self._sources(link, pair)))
+        self.guard.put(guarded(link, pair, made, self._sources(link)))
         try:
             ports = tables.open_ports(pair.bridge, PORT_FORWARDS)
         except OSError as error:
@@ -108,6 +125,7 @@ class Protection:
         """
         known = {target.ip for _, targets in rows for target in targets if target.ip is not None}
         self._follow_link(link, made, known)
+        self._expected.pop(link.name, None)
         if made.punt is not None and self._ways is not None:
             self._ways.add(Way(link, made, deliver))
             self.guard.prove(link.name)
@@ -117,7 +135,7 @@ class Protection:
         self._follow_link(link, made, ())
         if self._ways is not None:
             self._ways.follow(link)
-        item = guarded(link, made.pair, made, self._sources(link, made.pair))
+        item = guarded(link, made.pair, made, self._sources(link))
         await self._threads.request(lambda _: self.guard.put(item))
 
     def follow(self, overlay: str, targets: frozenset[IpAddress]) -> None:
@@ -150,7 +168,7 @@ class Protection:
         await self._threads.request(lambda _: _remove(self.guard, overlay))
 
     def _way_changed(self, way: Way) -> None:
-        sources = self._sources(way.link, way.made.pair)
+        sources = self._sources(way.link)
         self.guard.put(guarded(way.link, way.made.pair, way.made, sources))
 
     def _follow_link(self, link: Link, made: Made, known: Collection[IpAddress]) -> None:
@@ -170,14 +188,13 @@ class Protection:
         item = guarded(link, made.pair, made, addresses)
         return self._threads.submit(lambda _: self.guard.put(item))
 
-    def _sources(self, link: Link, pair: Pair) -> Sources:
+    def _sources(self, link: Link) -> Sources:
         if not link.only_targets:
             return link.sources
         admission = self._admissions.get(link.name)
         if admission is not None:
             return admission.addresses
-        # Who was let in before varpd was started anew is not known yet, and traffic flows on.
-        return None if pair.adopted else frozenset()
+        return self._expected.get(link.name, frozenset())
 
 
 def guarded(link: Link, pair: Pair, made: Made | None, sources: Sources) -> Guarded:
@@ -199,6 +216,16 @@ def guarded(link: Link, pair: Pair, made: Made | None, sources: Sources) -> Guar
         underlay=link.underlay,
         sources=sources,
         punt_ports=tuple(ports),
+    )
+
+
+def _destinations(device: int, mode: Mode) -> frozenset[IpAddress]:
+    """Return where the rows of a tunnel device lead; blocks, for seconds where it has many."""
+    return frozenset(
+        netlink.ip_of(row.destination)
+        for row in tables.whole_fdb(device)
+        # A default destination is varpd itself, but in POINT mode.
+        if row.destination and (row.mac != ZERO or mode is Mode.POINT)
     )
 
 

@@ -10,12 +10,15 @@ from support.fake_kernel import FakeKernel
 from support.fake_nftables import FakeNftables
 from support.linux_host import make_link
 from support.waiting import until
-from varpd.datapath.linux import tables
+from varpd.datapath.linux import netlink, tables
 from varpd.datapath.linux.detours import Detour
+from varpd.datapath.linux.guard import layout, snapshot
 from varpd.datapath.linux.guard import protection as module
 from varpd.datapath.linux.guard.guard import Guard
+from varpd.datapath.linux.guard.layout import INET
 from varpd.datapath.linux.guard.protection import Protection, guarded
 from varpd.datapath.linux.links import Pair
+from varpd.datapath.linux.netlink import FdbRow
 from varpd.datapath.linux.opening import Made
 from varpd.datapath.linux.threads import KernelThreads
 from varpd.engine.commands import Install
@@ -110,13 +113,36 @@ def test_a_detour_is_known_by_its_port() -> None:
 
 
 @pytest.mark.parametrize("adopted", [True, False])
-def test_before_targets_are_known_only_links_that_were_there_let_anybody_in(
-    bench: Bench, *, adopted: bool
-) -> None:
+def test_before_targets_are_known_nobody_is_let_in(bench: Bench, *, adopted: bool) -> None:
     pair = Pair(3, 4, adopted=adopted)
     bench.protection.protect(bench.kernel, make_link(only_targets=True), pair)
-    why = "from an address outside of allow_from"
-    assert (why in bench.there.comments("wrapped-blue")) is not adopted
+    assert "from an address outside of allow_from" in bench.there.comments("wrapped-blue")
+
+
+async def test_whom_the_rows_of_an_earlier_daemon_name_is_let_in_from_the_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        FdbRow(4, 0, netlink.NTF_SELF, MAC, ELSEWHERE_IP.packed, None, 0, 0),
+        FdbRow(4, 0, netlink.NTF_SELF, bytes(6), b"\x7f\x56\x00\x01", 789, 0, 0),
+        FdbRow(4, 0, netlink.NTF_MASTER, MAC, b"", None, 3, 0),
+    ]
+    device = bench.kernel.put("vx-blue", "vxlan")
+    monkeypatch.setattr(module, "find", lambda kernel, overlay: (None, device))
+    monkeypatch.setattr(tables, "whole_fdb", lambda index: iter(rows))
+    threads = KernelThreads()
+    bench.protection = Protection(threads, bench.told.append)
+    await threads.start()
+    try:
+        link = make_link(only_targets=True)
+        await bench.protection.prepare(link)
+        bench.protection.protect(bench.kernel, link, Pair(3, 4, adopted=True))
+        parts = snapshot.read(bench.there.session())["blue"][INET]
+        let_in = [each.key for each in parts.elements if each.set == layout.from_set("blue")]
+        assert let_in == [ELSEWHERE_IP.packed]
+    finally:
+        await bench.protection.stop()
+        await threads.stop()
 
 
 async def test_targets_are_let_in_and_no_longer(bench: Bench) -> None:
