@@ -118,6 +118,7 @@ FAMILIES: Final = (
     _counter("varpd_rows_not_removed_total", "Rows that the kernel would not remove."),
     _counter("varpd_injections_dropped_total", "Frames for guests that waited behind too many."),
     _counter("varpd_monitor_overflows_total", "Times that changes in the kernel were missed."),
+    _counter("varpd_guard_repairs_total", "Times that the guard's rules were put right."),
 )
 """Every metric but those of the process, whose names are Prometheus' own."""
 

@@ -114,6 +114,7 @@ class Metrics:
         page.add("varpd_rows_not_removed_total", totals.rows_not_removed)
         page.add("varpd_injections_dropped_total", totals.injections_dropped)
         page.add("varpd_monitor_overflows_total", totals.monitor_overflows)
+        page.add("varpd_guard_repairs_total", totals.guard_repairs)
         page.add_distribution("varpd_miss_to_row_seconds", totals.miss_to_row)
 
     def _add_plugins(self, page: Page) -> None:

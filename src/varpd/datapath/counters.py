@@ -64,5 +64,8 @@ class HostCounters(Struct, frozen=True):
     monitor_overflows: int = 0
     """How often the kernel had more to tell of changes than there was room for."""
 
+    guard_repairs: int = 0
+    """How often the guard's rules were not as they should be, and were put right."""
+
     miss_to_row: Distribution = Distribution()
     """As of one overlay, over all that there ever were."""

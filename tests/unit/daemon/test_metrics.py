@@ -78,7 +78,7 @@ async def test_a_degraded_overlay_is_there_by_its_causes(parts: Parts) -> None:
 async def test_what_the_datapath_and_the_runner_count_is_there(parts: Parts) -> None:
     await parts.service.create(request())
     parts.datapath.counted_in_all = HostCounters(
-        rows_queued=1, rows_written=2, stalls=3, monitor_overflows=4
+        rows_queued=1, rows_written=2, stalls=3, monitor_overflows=4, guard_repairs=7
     )
     parts.datapath.counted["blue"] = OverlayCounters(lost=5)
     parts.runner.faults["engine"] = 6
@@ -87,6 +87,7 @@ async def test_what_the_datapath_and_the_runner_count_is_there(parts: Parts) -> 
     assert values(found, "varpd_rows_written") == {(): 2}
     assert values(found, "varpd_row_writer_stalls") == {(): 3}
     assert values(found, "varpd_monitor_overflows") == {(): 4}
+    assert values(found, "varpd_guard_repairs") == {(): 7}
     assert values(found, "varpd_kernel_dropped_frames")["blue", "lost"] == 5
     assert values(found, "varpd_internal_errors") == {("engine",): 6}
 

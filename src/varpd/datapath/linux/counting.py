@@ -1,6 +1,7 @@
 """What the parts of the Linux datapath have counted, put together."""
 
 from varpd.datapath.counters import HostCounters, OverlayCounters
+from varpd.datapath.linux.guard.tables import GuardTables
 from varpd.datapath.linux.monitor import Monitor
 from varpd.datapath.linux.punt import PuntSocket
 from varpd.datapath.linux.send import Sender
@@ -25,7 +26,7 @@ def overlay_counters(
     )
 
 
-def host_counters(writer: RowWriter, monitor: Monitor) -> HostCounters:
+def host_counters(writer: RowWriter, monitor: Monitor, guard: GuardTables) -> HostCounters:
     """Return the counters of the host."""
     rows = writer.counters
     return HostCounters(
@@ -37,5 +38,6 @@ def host_counters(writer: RowWriter, monitor: Monitor) -> HostCounters:
         injections_dropped=rows.not_injected,
         stalls=rows.stalls,
         monitor_overflows=monitor.overflows,
+        guard_repairs=guard.repairs,
         miss_to_row=writer.delays.distribution,
     )

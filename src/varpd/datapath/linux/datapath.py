@@ -254,7 +254,7 @@ class LinuxDatapath:
 
     def totals(self) -> HostCounters:
         """See `Datapath.totals`."""
-        return counting.host_counters(self.writer, self.monitor)
+        return counting.host_counters(self.writer, self.monitor, self.protection.guard.tables)
 
     async def dump(self, overlay: str) -> list[Row]:
         """See `Datapath.dump`; takes seconds for 100,000 rows, and more than in proportion."""

@@ -32,11 +32,12 @@ def test_an_overlay_without_a_socket_has_punted_nothing() -> None:
     assert (found.received, found.lost, found.stale, found.sent) == (0, 0, 0, 4)
 
 
-def test_the_host_has_what_row_writer_and_monitor_count() -> None:
+def test_the_host_has_what_row_writer_monitor_and_guard_count() -> None:
     rows = RowCounters(written=1, removed=2, refused=3, not_removed=4, not_injected=5, stalls=6)
     writer = cast(Any, SimpleNamespace(counters=rows, queued=7, delays=Histogram()))
     monitor = cast(Any, SimpleNamespace(overflows=8))
-    assert counting.host_counters(writer, monitor) == HostCounters(
+    guard = cast(Any, SimpleNamespace(repairs=9))
+    assert counting.host_counters(writer, monitor, guard) == HostCounters(
         rows_queued=7,
         rows_written=1,
         rows_removed=2,
@@ -45,4 +46,5 @@ def test_the_host_has_what_row_writer_and_monitor_count() -> None:
         injections_dropped=5,
         stalls=6,
         monitor_overflows=8,
+        guard_repairs=9,
     )
