@@ -50,34 +50,8 @@ table ip filter {
 """
 """What Docker makes with iptables, as far as others meet it."""
 
-FIREWALLD: Final = """
-table inet firewalld {
-    chain mangle_PREROUTING { type filter hook prerouting priority mangle + 10; policy accept; }
-    chain filter_INPUT {
-        type filter hook input priority filter + 10; policy accept;
-        ct state { established, related } accept
-        ct status dnat accept
-        iifname lo accept
-        ct state invalid drop
-        udp dport 4789 accept
-        meta l4proto { icmp, ipv6-icmp } accept
-        reject with icmpx admin-prohibited
-    }
-    chain filter_FORWARD {
-        type filter hook forward priority filter + 10; policy accept;
-        ct state { established, related } accept
-        ct status dnat accept
-        iifname lo accept
-        ct state invalid drop
-        reject with icmpx admin-prohibited
-    }
-    chain filter_OUTPUT {
-        type filter hook output priority filter + 10; policy accept;
-        oifname lo accept
-    }
-}
-"""
-"""The rules of firewalld for a zone with one open port."""
+FIREWALLD: Final = Path(__file__).parent / "rulesets" / "firewalld-1.3.3.nft"
+"""The rules that the real program made."""
 
 
 @pytest.fixture(scope="module")
@@ -168,14 +142,24 @@ def test_where_no_way_is_left_the_overlay_says_so_until_there_is_one(
     assert web.ping(db, 3).lost == 0
 
 
-def test_beside_firewalld_all_works(lab: Lab, hosts: list[Host]) -> None:
+def test_beside_firewalld_all_works_once_the_port_is_open(lab: Lab, hosts: list[Host]) -> None:
     a, b = hosts
-    for host in hosts:
-        load(lab, host, FIREWALLD)
+    rules = FIREWALLD.read_text(encoding="utf-8")
+    opened = "\t\tudp dport 4789 accept\n"
+    assert rules.count(opened) == 1
+    load(lab, b, rules.replace(opened, ""))
+    load(lab, a, rules)
     web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    assert web.ping(db, 2, wait=0.5).lost == 2
+
+    b.run("nft", "delete", "table", "inet", "firewalld")
+    load(lab, b, rules)
+
     assert web.ping(db, 3).lost == 0
     assert db.ping(web.ipv6, 3).lost == 0
-    assert causes(a) == []
+    for host in hosts:
+        assert causes(host) == []
+        assert default_rows(host) == ["127.86.0.1"]
 
 
 def test_bridged_packets_that_other_rules_drop_are_told(lab: Lab, hosts: list[Host]) -> None:
