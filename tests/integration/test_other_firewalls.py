@@ -37,21 +37,12 @@ table inet strict {
 }
 """
 
-DOCKER: Final = """
-table ip filter {
-    chain DOCKER-USER { return; }
-    chain FORWARD {
-        type filter hook forward priority filter; policy drop;
-        jump DOCKER-USER
-        oifname docker0 ct state { established, related } accept
-        iifname docker0 oifname != docker0 accept
-    }
-}
-"""
-"""What Docker makes with iptables, as far as others meet it."""
+RULESETS: Final = Path(__file__).parent / "rulesets"
+"""Rules that the real programs made, each file named by program and version."""
 
-FIREWALLD: Final = Path(__file__).parent / "rulesets" / "firewalld-1.3.3.nft"
-"""The rules that the real program made."""
+DOCKER: Final = (RULESETS / "docker-20.10.24.nft").read_text(encoding="utf-8")
+
+FIREWALLD: Final = (RULESETS / "firewalld-1.3.3.nft").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +61,12 @@ def _own_overlays(hosts: list[Host]) -> Iterator[None]:
     with overlays_of_a_test(hosts):
         yield
         for host in hosts:
-            for family, table in (("ip", "filter"), ("inet", "strict"), ("inet", "firewalld")):
+            for family, table in (
+                ("ip", "filter"),
+                ("ip", "nat"),
+                ("inet", "strict"),
+                ("inet", "firewalld"),
+            ):
                 host.run("nft", "delete", "table", family, table, check=False)
 
 
@@ -144,16 +140,15 @@ def test_where_no_way_is_left_the_overlay_says_so_until_there_is_one(
 
 def test_beside_firewalld_all_works_once_the_port_is_open(lab: Lab, hosts: list[Host]) -> None:
     a, b = hosts
-    rules = FIREWALLD.read_text(encoding="utf-8")
     opened = "\t\tudp dport 4789 accept\n"
-    assert rules.count(opened) == 1
-    load(lab, b, rules.replace(opened, ""))
-    load(lab, a, rules)
+    assert FIREWALLD.count(opened) == 1
+    load(lab, b, FIREWALLD.replace(opened, ""))
+    load(lab, a, FIREWALLD)
     web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
     assert web.ping(db, 2, wait=0.5).lost == 2
 
     b.run("nft", "delete", "table", "inet", "firewalld")
-    load(lab, b, rules)
+    load(lab, b, FIREWALLD)
 
     assert web.ping(db, 3).lost == 0
     assert db.ping(web.ipv6, 3).lost == 0
