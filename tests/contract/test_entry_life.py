@@ -388,6 +388,8 @@ class EntryLife(RuleBasedStateMachine):
             found = target(1 + self.serial % 4) if sets else None
             self.supersede(dst)
             self.model.newest[dst] = () if found is None else (found,)
+            if found is None and dst not in self.model.pinned:
+                self.deny(dst)
             self.later.append(
                 Invalidated(OVERLAY, dst) if found is None else TargetSet(OVERLAY, dst, found)
             )

@@ -22,7 +22,7 @@ def test_every_limit_is_explained(kind: str) -> None:
     assert f"`limit_source_{kind}`" in explain(f"limit-source-{kind}")
 
 
-@pytest.mark.parametrize("reason", set(Reason) - {Reason.VXLAN_FLAGS})
+@pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.VXLAN_FLAGS}))
 def test_whatever_a_proxy_refuses_is_explained(reason: str) -> None:
     assert explain(reason)
 

@@ -67,7 +67,7 @@ def test_a_sign_of_life_is_sent_to_the_manager(tmp_path: Path) -> None:
     ("interval", "process", "seconds"),
     [
         ("30000000", None, 30.0),
-        ("30000000", str(os.getpid()), 30.0),
+        pytest.param("30000000", str(os.getpid()), 30.0, id="this-process"),
         ("30000000", "1", None),
         ("0", None, None),
         ("soon", None, None),
