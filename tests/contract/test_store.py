@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from support.stores import BLUE, Open, memory_stores, overlay, sqlite_stores
-from varpd.store.base import Phase, StoredOverlay
+from varpd.store.base import Phase, StoredOverlay, StoredPort
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -72,6 +72,20 @@ async def test_entries_are_set_replaced_and_deleted(opened: Open) -> None:
         await store.delete_entry("blue", "02:00:00:00:00:03")
     (found,) = await stored(opened)
     assert found.entries == {"02:00:00:00:00:01": "[2001:db8::1]:4789"}
+
+
+async def test_ports_are_set_replaced_and_forgotten(opened: Open) -> None:
+    tap = StoredPort("02:00:00:00:00:01", ("10.0.0.1", "fd00::1"), "mac+ip")
+    async with opened() as store:
+        await store.create(overlay("blue", ports={"old": tap}))
+        await store.set_port("blue", "tap1", StoredPort())
+        await store.set_port("blue", "tap0", tap)
+        await store.set_port("blue", "tap0", structs.replace(tap, antispoof=None))
+        await store.set_port("blue", "tap1", None)
+        await store.set_port("blue", "never", None)
+        await store.set_port("none", "tap0", tap)
+    (found,) = await stored(opened)
+    assert found.ports == {"old": tap, "tap0": structs.replace(tap, antispoof=None)}
 
 
 async def test_a_state_is_replaced_and_forgotten(opened: Open) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from support import stories
 from support.fake_stats import fake_stats, said
@@ -25,8 +26,10 @@ from varpd.control.messages import (
     OverlayInfo,
     PluginInfo,
     PluginsInfo,
+    PortInfo,
     PropertyInfo,
     RefusalInfo,
+    SetPort,
     TargetInfo,
 )
 from varpd.control.stats import OverlayStats
@@ -89,6 +92,7 @@ class FakeOverlay:
     request: CreateOverlay
     values: dict[str, JsonValue]
     targets: list[TargetInfo] = field(default_factory=list)
+    ports: dict[str, PortInfo] = field(default_factory=dict)
     causes: tuple[CauseInfo, ...] = ()
     forgotten: int = 0
 
@@ -166,7 +170,9 @@ class FakeService:
         }
         if search == "files":
             values["files/config"] = "/etc/overlay/web.json"
-        overlay = FakeOverlay(CreateOverlay(name, vnetid, search), values, list(targets), causes)
+        overlay = FakeOverlay(
+            CreateOverlay(name, vnetid, search), values, list(targets), causes=causes
+        )
         self.table[name] = overlay
         return overlay
 
@@ -252,6 +258,29 @@ class FakeService:
     async def flush(self, name: str) -> None:
         overlay = self._overlay(name)
         overlay.targets = [entry for entry in overlay.targets if entry.origin == "administrator"]
+
+    async def set_port(self, name: str, port: str, change: SetPort) -> PortInfo:
+        overlay = self._overlay(name)
+        old = overlay.ports.get(port, PortInfo(name, port, None, (), "off", False, "absent", 0))
+        mac = old.mac if change.mac is UNSET else change.mac
+        overlay.ports[port] = PortInfo(
+            name,
+            port,
+            _mac(mac) if isinstance(mac, str) else None,
+            old.addresses if isinstance(change.addresses, UnsetType) else change.addresses,
+            change.antispoof if isinstance(change.antispoof, str) else "off",
+            isinstance(change.antispoof, str),
+            "absent",
+            0,
+        )
+        return overlay.ports[port]
+
+    async def delete_port(self, name: str, port: str) -> None:
+        if self._overlay(name).ports.pop(port, None) is None:
+            raise ControlError(ErrorCode.NOT_FOUND, f"nothing was said of {port}", "port")
+
+    async def ports(self, name: str) -> list[PortInfo]:
+        return [port for _, port in sorted(self._overlay(name).ports.items())]
 
     async def overlays(self, names: Sequence[str]) -> list[OverlayInfo]:
         if self.failure is not None:

@@ -24,6 +24,7 @@ STATS = OverlayStats(
     table={"negative": 1, "valid": 20},
     rows_wanted=20,
     rows_present=19,
+    antispoof={},
     drift={},
     repaired=0,
     events={"refreshed": 5},

@@ -83,6 +83,12 @@ class RememberingDatapath:
         self.punts = PuntState(buffer=4 << 20)
         """How it is with the way of punted frames."""
 
+        self.refused: dict[str, dict[str, int]] = {}
+        """What antispoof has refused, by overlay and port."""
+
+        self.ports: dict[str, tuple[str, ...]] = {}
+        """Guests' ports that bridges have."""
+
         self.gate: asyncio.Event | None = None
         """What `open` waits for."""
 
@@ -131,7 +137,11 @@ class RememberingDatapath:
 
     async def state(self, overlay: str) -> LinkState:
         link = self.links[overlay]
-        return LinkState(overlay, f"vx-{overlay}", link.mtu or 1500, ())
+        return LinkState(overlay, f"vx-{overlay}", link.mtu or 1500, self.ports.get(overlay, ()))
+
+    async def refused_at_ports(self) -> dict[str, dict[str, int]]:
+        self._may("refused_at_ports")
+        return self.refused
 
     async def present(self) -> list[str]:
         return sorted(self.links)

@@ -19,6 +19,7 @@ VERBS: Final = (
     "modify",
     "monitor",
     "plugins",
+    "port",
     "report",
     "show",
     "stats",

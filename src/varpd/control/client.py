@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 from varpd.control.captures import Capture
-from varpd.control.messages import CreateOverlay, OverlayInfo, SetEntry, SetProperties
+from varpd.control.messages import (
+    CreateOverlay,
+    OverlayInfo,
+    PortInfo,
+    SetEntry,
+    SetPort,
+    SetProperties,
+)
 from varpd.control.reader import OVERLAYS, Reader, decode, overlay_path, quoted
 
 
@@ -35,6 +42,14 @@ class Client(Reader):
         """Forget a MAC."""
         self._call("DELETE", f"{overlay_path(name)}/entries/{quoted(mac)}")
 
+    def set_port(self, name: str, port: str, change: SetPort) -> PortInfo:
+        """Say who the guest at a port is; what is left out of the change stays as it is."""
+        return decode(self._call("PATCH", _port_path(name, port), change), PortInfo)
+
+    def delete_port(self, name: str, port: str) -> None:
+        """Forget what was said of a guest's port."""
+        self._call("DELETE", _port_path(name, port))
+
     def capture(self, name: str, wanted: Capture) -> Iterator[bytes]:
         """Return frames of an overlay from now on, as pcapng; no other call may be made meanwhile.
 
@@ -45,3 +60,7 @@ class Client(Reader):
     def flush(self, name: str) -> None:
         """Forget all that the plugin said."""
         self._call("POST", f"{overlay_path(name)}/flush")
+
+
+def _port_path(name: str, port: str) -> str:
+    return f"{overlay_path(name)}/ports/{quoted(port)}"

@@ -7,7 +7,7 @@ version of the API. What does not apply is null.
 import enum
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 API_VERSION: Final = 1
 """The version in every path: ``/v1/...``."""
@@ -131,6 +131,45 @@ class SetEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
     target: str
     """``IP:PORT``, ``[IPV6]:PORT``, or ``drop``."""
+
+
+class SetPort(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of a guest's port; what is left out stays as it is."""
+
+    mac: str | UnsetType | None = UNSET
+    """The guest's MAC; null: not known."""
+
+    addresses: tuple[str, ...] | UnsetType = UNSET
+    """The guest's overlay addresses, all of them."""
+
+    antispoof: Literal["off", "mac", "mac+ip"] | UnsetType | None = UNSET
+    """As the property of that name; null: as the overlay has it."""
+
+
+PortState = Literal["present", "absent", "blocked"]
+
+
+class PortInfo(Struct, frozen=True):
+    """A guest's port of an overlay's bridge."""
+
+    overlay: str
+    port: str
+    """Name of the link."""
+
+    mac: str | None
+    addresses: tuple[str, ...]
+    antispoof: str
+    """What holds for it, be it said of the port or of the overlay."""
+
+    own: bool
+    """Whether it was said of the port."""
+
+    state: PortState
+    """Whether the link is on the bridge; ``blocked``: it is, and may send nothing for want of a
+    MAC."""
+
+    refused: int
+    """Frames that antispoof refused since it was last set."""
 
 
 class CauseInfo(Struct, frozen=True):

@@ -20,6 +20,7 @@ _PARAMETERS: Final = {
     "name": "Name of an overlay",
     "mac": "MAC address, such as 02:00:00:00:00:01",
     "address": "MAC address, or overlay IP address",
+    "port": "Name of a guest's link",
 }
 
 _QUERIES: Final = {

@@ -17,6 +17,7 @@ from varpd.control.messages import (
     HealthInfo,
     OverlayInfo,
     PluginsInfo,
+    PortInfo,
     PropertyInfo,
     TargetInfo,
 )
@@ -63,6 +64,10 @@ class Reader:
     def targets(self, name: str) -> list[TargetInfo]:
         """Return the table of an overlay in the order of the MACs."""
         return decode(self._call("GET", f"{overlay_path(name)}/targets"), list[TargetInfo])
+
+    def ports(self, name: str) -> list[PortInfo]:
+        """Return the guests' ports of an overlay in the order of their names."""
+        return decode(self._call("GET", f"{overlay_path(name)}/ports"), list[PortInfo])
 
     def stats(self) -> list[OverlayStats]:
         """Return what was counted for all overlays, in the order of their names."""

@@ -20,8 +20,10 @@ from varpd.control.messages import (
     HealthInfo,
     OverlayInfo,
     PluginsInfo,
+    PortInfo,
     PropertyInfo,
     SetEntry,
+    SetPort,
     SetProperties,
     TargetInfo,
 )
@@ -127,6 +129,18 @@ async def _delete_entry(service: Service, at: Mapping[str, str], _body: None) ->
 
 async def _flush(service: Service, at: Mapping[str, str], _body: None) -> None:
     await service.flush(at["name"])
+
+
+async def _ports(service: Service, at: Mapping[str, str], _body: None) -> list[PortInfo]:
+    return await service.ports(at["name"])
+
+
+async def _set_port(service: Service, at: Mapping[str, str], body: SetPort) -> PortInfo:
+    return await service.set_port(at["name"], at["port"], body)
+
+
+async def _delete_port(service: Service, at: Mapping[str, str], _body: None) -> None:
+    await service.delete_port(at["name"], at["port"])
 
 
 async def _plugins(service: Service, _: Mapping[str, str], _body: None) -> PluginsInfo:
@@ -287,6 +301,28 @@ ROUTES: Final[tuple[Route[Any], ...]] = (
         f"{_V}/overlays/{{name}}/flush",
         "Forget all that the plugin said; the administrator's entries stay",
         _flush,
+        _NOTHING,
+    ),
+    _read(
+        f"{_V}/overlays/{{name}}/ports",
+        "The guests' ports of an overlay, in the order of their names",
+        _ports,
+        list[PortInfo],
+    ),
+    _change(
+        "PATCH",
+        f"{_V}/overlays/{{name}}/ports/{{port}}",
+        "Say who the guest at a port is, before or after the link is there",
+        _set_port,
+        SetPort,
+        PortInfo,
+        HTTPStatus.OK,
+    ),
+    _change(
+        "DELETE",
+        f"{_V}/overlays/{{name}}/ports/{{port}}",
+        "Forget what was said of a guest's port",
+        _delete_port,
         _NOTHING,
     ),
     _read(

@@ -11,7 +11,9 @@ from varpd.control.messages import (
     HealthInfo,
     OverlayInfo,
     PluginsInfo,
+    PortInfo,
     PropertyInfo,
+    SetPort,
     TargetInfo,
 )
 from varpd.control.stats import OverlayStats
@@ -47,6 +49,12 @@ class Changes(Protocol):
     async def flush(self, name: str) -> None:
         """Forget all that the plugin said; the administrator's entries stay."""
 
+    async def set_port(self, name: str, port: str, change: SetPort) -> PortInfo:
+        """Say who the guest at a port is, before or after the link is there."""
+
+    async def delete_port(self, name: str, port: str) -> None:
+        """Forget what was said of a guest's port."""
+
 
 class Service(Changes, Protocol):
     """The daemon as its control socket sees it. Every method may raise `ControlError`."""
@@ -59,6 +67,9 @@ class Service(Changes, Protocol):
 
     async def targets(self, name: str) -> list[TargetInfo]:
         """Return an overlay's table in the order of the MACs."""
+
+    async def ports(self, name: str) -> list[PortInfo]:
+        """Return the guests' ports of an overlay in the order of their names."""
 
     async def stats(self, names: Sequence[str]) -> list[OverlayStats]:
         """Return what was counted for the named overlays, or all in the order of their names."""

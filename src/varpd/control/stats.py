@@ -67,6 +67,9 @@ class OverlayStats(Struct, frozen=True):
     rows_present: int
     """How many of those it has, as was last seen."""
 
+    antispoof: dict[str, int]
+    """Frames of guests that antispoof refused since it was last set, by port."""
+
     drift: dict[str, int]
     """What was found in the kernel to be other than it should be, by what it was."""
 

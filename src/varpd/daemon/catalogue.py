@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, Literal
 
-from varpd.datapath.base import IpNetwork
+from varpd.datapath.base import Antispoof, IpNetwork
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.settings import KIB, MIB, Limits, Mode, Settings, rate
 from varpd.net.addresses import IpAddress, parse_ip
@@ -35,6 +35,7 @@ PRELOAD: Final = "preload"
 DRIFT: Final = "drift"
 HOST_ACCESS: Final = "host_access"
 ALLOW_FROM: Final = "allow_from"
+ANTISPOOF: Final = "antispoof"
 LIMIT_WAITING_MAC: Final = "limit_waiting_mac"
 LIMIT_WAITING: Final = "limit_waiting"
 LIMIT_TARGETS: Final = "limit_targets"
@@ -169,6 +170,14 @@ def _guard() -> tuple[Property, ...]:
             doc="Underlay addresses that wrapped frames may come from: any, targets (those that are"
             " known as targets), or addresses and networks, comma-separated.",
         ),
+        Property(
+            ANTISPOOF,
+            PropertyType.STRING,
+            default=Antispoof.OFF.value,
+            possible=tuple(each.value for each in Antispoof),
+            doc="Whether guests may send only from their own MAC, and IP addresses, which"
+            " `overlayadm port` says; a port whose MAC is not known may then send nothing.",
+        ),
     )
 
 
@@ -300,10 +309,15 @@ def underlay_of(values: Values, encapsulation: Encapsulation) -> tuple[str, ...]
         return ()
     found = tuple(dict.fromkeys(part.strip() for part in str(text).split(",")))
     for each in found:
-        fits = 0 < len(each.encode()) <= INTERFACE_MAX
-        if not fits or any(c.isspace() or c in "/:" for c in each):
+        if not is_interface(each):
             raise PropertyInvalid(name, text, f"{each!r} cannot be the name of an interface")
     return found
+
+
+def is_interface(name: str) -> bool:
+    """Return whether a link can have this name."""
+    fits = 0 < len(name.encode(errors="replace")) <= INTERFACE_MAX and name not in (".", "..")
+    return fits and not any(c.isspace() or c in "/:" or not c.isprintable() for c in name)
 
 
 def sources_of(values: Values) -> tuple[IpNetwork, ...] | Literal["targets"] | None:

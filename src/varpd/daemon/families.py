@@ -1,7 +1,7 @@
 """The metrics that there are: names, types, labels and meanings, in the order of docs/metrics.md.
 
-Labels are names of overlays and plugins, and words of the code; nothing that a guest or a packet
-says ever becomes one.
+Labels are names of overlays, plugins and links, and words of the code; nothing that a guest or a
+packet says ever becomes one.
 """
 
 from collections.abc import Sequence
@@ -104,6 +104,11 @@ FAMILIES: Final = (
     _counter("varpd_table_events_total", "What happened to entries.", "overlay", "event"),
     _gauge("varpd_rows_wanted", "MACs whose rows the kernel should have.", "overlay"),
     _gauge("varpd_rows_present", "MACs that have those rows, as last seen.", "overlay"),
+    _counter(
+        "varpd_antispoof_refused_frames_total",
+        "Frames that guests may not send, by their port.",
+        *("overlay", "port"),
+    ),
     _counter(
         "varpd_drift_total",
         "Rows and links found other than they should be.",

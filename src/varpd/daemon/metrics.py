@@ -21,7 +21,7 @@ from varpd.daemon.lookups import Meters
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
 from varpd.daemon.runner import Runner
-from varpd.daemon.statistics import Counts
+from varpd.daemon.statistics import Counts, Refused
 from varpd.daemon.views import state_of
 
 OVERLAYS: Final = 50
@@ -66,7 +66,7 @@ class Metrics:
 
     async def stats(self, overlay: Overlay) -> OverlayStats:
         """Return what has been counted for an overlay."""
-        return await statistics.gather(overlay, self._counts, self._runner.datapath)
+        return await self._stats(overlay, await statistics.refused(self._runner.datapath))
 
     async def text(self) -> AsyncGenerator[bytes, None]:
         """Yield all metrics as Prometheus reads them, piece by piece.
@@ -75,8 +75,9 @@ class Metrics:
         written: all at once they would keep the garbage collector busy, and so the event loop.
         """
         counted: list[Counted] = []
+        refused = await statistics.refused(self._runner.datapath)
         for overlay in self._overlays.all():
-            counted.append((overlay, await self.stats(overlay)))
+            counted.append((overlay, await self._stats(overlay, refused)))
             await asyncio.sleep(0)
         # It reads files.
         process = await asyncio.to_thread(lambda: list(self._process.collect()))
@@ -89,6 +90,9 @@ class Metrics:
             await asyncio.sleep(0)
         for piece in exposition.render(process):
             yield piece
+
+    async def _stats(self, overlay: Overlay, refused: Refused) -> OverlayStats:
+        return await statistics.gather(overlay, self._counts, self._runner.datapath, refused)
 
     def _add_daemon(self, page: Page) -> None:
         runtime = platform.python_version()
@@ -179,6 +183,7 @@ _SAMPLES: Final[dict[str, Callable[[Overlay, OverlayStats], Samples]]] = {
     "varpd_table_events_total": lambda _, stats: _words(stats.events),
     "varpd_rows_wanted": lambda _, stats: iter([(stats.rows_wanted, ())]),
     "varpd_rows_present": lambda _, stats: iter([(stats.rows_present, ())]),
+    "varpd_antispoof_refused_frames_total": lambda _, stats: _words(stats.antispoof),
     "varpd_drift_total": lambda _, stats: _words(stats.drift),
     "varpd_repaired_total": lambda _, stats: iter([(stats.repaired, ())]),
 }

@@ -7,11 +7,11 @@ from typing import Self
 from msgspec import Struct, structs
 
 from varpd.control.messages import ControlError, ErrorCode
-from varpd.daemon import catalogue, properties
+from varpd.daemon import catalogue, guest_ports, properties
 from varpd.daemon.instance import Instance
 from varpd.daemon.instance_settings import InstanceSettings
 from varpd.daemon.turn import Turn
-from varpd.datapath.base import Link, LinkState
+from varpd.datapath.base import Antispoof, Link, LinkState
 from varpd.datapath.encapsulation import Encapsulation
 from varpd.engine.settings import Mode, Settings
 from varpd.provider.answers import Target
@@ -19,6 +19,7 @@ from varpd.provider.errors import PropertyMissing
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import Plugin
 from varpd.provider.properties import Property, Value
+from varpd.store.base import StoredPort
 
 
 class Plan(Struct, frozen=True):
@@ -46,6 +47,9 @@ class Plan(Struct, frozen=True):
 
     plugin_values: Mapping[str, Value]
     """What is to be set of `inner` before the start."""
+
+    ports: Mapping[str, StoredPort] = {}
+    """What is known of guests' ports."""
 
     def effective(self) -> dict[str, Value]:
         """Return the value of each of `outer` that has one."""
@@ -174,4 +178,6 @@ class Overlay:
             underlay=catalogue.underlay_of(values, plan.encapsulation),
             sources=None if sources == catalogue.TARGETS else sources,
             only_targets=sources == catalogue.TARGETS,
+            antispoof=Antispoof(values.get(catalogue.ANTISPOOF)),
+            ports=guest_ports.of(plan.ports, values),
         )

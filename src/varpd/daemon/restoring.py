@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 from msgspec import structs
 
-from varpd.control.messages import ControlError
-from varpd.daemon import entries, stored
+from varpd.control.messages import ControlError, SetPort
+from varpd.daemon import entries, guest_ports, stored
 from varpd.daemon.backoff import Backoff
 from varpd.daemon.definitions import Defined
 from varpd.daemon.overlays import Overlays
@@ -168,6 +168,32 @@ class Restoration:
             except StoreError as exc:
                 raise refusal(exc) from exc
             found.record = structs.replace(found.record, entries=kept)
+        return True
+
+    async def set_port(self, name: str, port: str, change: SetPort | None) -> bool:
+        """Say who the guest at a port is, or forget it, of an overlay that is not at work.
+
+        Returns:
+            False if it is at work; nothing was done.
+
+        Raises:
+            ControlError: it means nothing, or cannot be stored; nothing has changed.
+        """
+        async with self._interrupted(name) as found:
+            if not isinstance(found, Waiting):
+                return False
+            found.check_stays()
+            ports = dict(found.record.ports)
+            known = ports.pop(port, None)
+            if change is not None:
+                ports[port] = guest_ports.changed(known or guest_ports.NOTHING, change)
+            elif known is None:
+                raise guest_ports.unknown(name, port)
+            try:
+                await self._store.set_port(name, port, ports.get(port))
+            except StoreError as exc:
+                raise refusal(exc) from exc
+            found.record = structs.replace(found.record, ports=ports)
         return True
 
     async def delete(self, name: str) -> bool:

@@ -31,6 +31,7 @@ from varpd.daemon.measuring import Measuring
 from varpd.daemon.metrics import Metrics
 from varpd.daemon.overlay import Overlay
 from varpd.daemon.overlays import Overlays
+from varpd.daemon.port_changes import PortChanges
 from varpd.daemon.recent import Recent
 from varpd.daemon.refusals import refusal
 from varpd.daemon.reporting import Known, Reporting
@@ -56,7 +57,7 @@ class Tables(Known, Portraits, Protocol):
         """Return whether an overlay has an entry for a MAC."""
 
 
-class DaemonService(Insight, Measuring, Reporting):
+class DaemonService(Insight, Measuring, Reporting, PortChanges):
     """The daemon as its control socket sees it; a `varpd.control.service.Service`."""
 
     def __init__(
@@ -91,7 +92,7 @@ class DaemonService(Insight, Measuring, Reporting):
         Reporting.__init__(
             self, overlays, runner, tables, journal, config or Config(), recent or Recent()
         )
-        self._restoration = restoration
+        PortChanges.__init__(self, overlays, restoration, store, runner, self._check_open)
         self._table = TableChanges(overlays, restoration, store, runner, tables)
         self._tables = tables
         self._registry = registry

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from varpd.control.stats import LatencyInfo, OverlayStats
 from varpd.daemon.overlay import Overlay
-from varpd.datapath.base import Datapath
+from varpd.datapath.base import Datapath, DatapathError
 from varpd.datapath.counters import OverlayCounters
 from varpd.engine.histogram import Distribution
 from varpd.targets.census import AMISS, ROWS, STATES
@@ -40,8 +40,25 @@ class Counts(Protocol):
         """Return how many questions have no final answer yet."""
 
 
-async def gather(overlay: Overlay, counts: Counts, datapath: Datapath) -> OverlayStats:
-    """Return what has been counted for an overlay."""
+Refused = Mapping[str, Mapping[str, int]]
+"""How many frames antispoof refused, by overlay and port."""
+
+
+async def refused(datapath: Datapath) -> Refused:
+    """Return how many frames antispoof refused; nothing if the kernel does not tell.
+
+    That the guard's rules cannot be had degrades the overlay, where it is told.
+    """
+    try:
+        return await datapath.refused_at_ports()
+    except DatapathError:
+        return {}
+
+
+async def gather(
+    overlay: Overlay, counts: Counts, datapath: Datapath, refused_at: Refused
+) -> OverlayStats:
+    """Return what has been counted for an overlay; `refused_at` as by `refused`."""
     name, instance = overlay.name, overlay.instance
     table = await _census(name, counts)
     # From here on nothing is awaited, so all is of one moment.
@@ -64,6 +81,7 @@ async def gather(overlay: Overlay, counts: Counts, datapath: Datapath) -> Overla
         table={state: table[state] for state in STATES},
         rows_wanted=table[ROWS],
         rows_present=max(0, table[ROWS] - table[AMISS]),
+        antispoof=dict(refused_at.get(name, {})),
         drift=groups["drift"],
         repaired=counters.get("repaired", 0),
         events=_events(counters),

@@ -58,6 +58,7 @@ def record_of(plan: Plan, boot: str | None) -> StoredOverlay:
         phase=Phase.MAKING,
         properties=dumped({**set_, **plan.plugin_values}),
         defaults=dumped(plan.defaults),
+        ports=plan.ports,
     )
 
 
@@ -89,9 +90,10 @@ def plan_of(record: StoredOverlay, here: Surroundings) -> Plan:
         }
     except (PropertyUnknown, PropertyInvalid) as exc:
         raise refusal(exc) from exc
-    return creation.assemble(
+    plan = creation.assemble(
         record.name, record.vnetid, record.number, encapsulation, plugin, values, defaults, here
     )
+    return structs.replace(plan, ports=record.ports)
 
 
 def declared_of(record: StoredOverlay, here: Surroundings) -> tuple[Property, ...]:

@@ -1,7 +1,7 @@
 """The datapath: what carries frames, as the rest of varpd sees it."""
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
@@ -60,6 +60,34 @@ class DatapathError(Exception):
 IpNetwork = IPv4Network | IPv6Network
 
 
+class Antispoof(enum.Enum):
+    """What a guest may say about who it is."""
+
+    OFF = "off"
+    """Anything."""
+
+    MAC = "mac"
+    """It sends from its own MAC."""
+
+    MAC_AND_IP = "mac+ip"
+    """And ARP, neighbour discovery and IP only from its own addresses."""
+
+
+class GuestPort(Struct, frozen=True):
+    """A guest's port on an overlay's bridge, whether the link is there or not."""
+
+    name: str
+    """Name of the link."""
+
+    mac: bytes | None = None
+    """The guest's MAC; None: not known."""
+
+    addresses: tuple[IpAddress, ...] = ()
+    """The guest's overlay addresses."""
+
+    antispoof: Antispoof = Antispoof.OFF
+
+
 class Link(Struct, frozen=True):
     """One overlay, as far as the datapath must know it."""
 
@@ -104,6 +132,13 @@ class Link(Struct, frozen=True):
 
     only_targets: bool = False
     """Whether they may come only from where frames are sent to; then `sources` says nothing."""
+
+    antispoof: Antispoof = Antispoof.OFF
+    """What holds for guests' ports that are not among `ports`: they have no MAC that is known, so
+    but with OFF nothing that they send is let through."""
+
+    ports: tuple[GuestPort, ...] = ()
+    """What is known of guests' ports."""
 
 
 class Row(Struct, frozen=True):
@@ -195,7 +230,9 @@ class Datapath(Protocol):
         """Remove the links of an overlay and all that belongs to them."""
 
     async def change(self, link: Link) -> LinkState:
-        """Change an open overlay's MTU, `repair`, or who may speak with it, traffic flowing on.
+        """Change an open overlay's MTU, `repair`, `ports`, or who may speak with it.
+
+        Traffic flows on.
 
         Raises:
             DatapathError: the kernel refuses; all is as before.
@@ -240,6 +277,15 @@ class Datapath(Protocol):
 
         Raises:
             DatapathError: there is no such overlay.
+        """
+
+    async def refused_at_ports(self) -> Mapping[str, Mapping[str, int]]:
+        """Return how many frames of guests were refused by `Antispoof`, by overlay and port.
+
+        Counts begin anew when what is known of a port changes.
+
+        Raises:
+            DatapathError: the kernel does not tell.
         """
 
     async def present(self) -> list[str]:

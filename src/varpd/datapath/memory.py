@@ -81,6 +81,11 @@ def _everybody_may_send(overlay: str, targets: frozenset[IpAddress]) -> None:
     """Keep nobody out."""
 
 
+async def _nobody_is_refused() -> Mapping[str, Mapping[str, int]]:
+    """Let guests say they are whom they like."""
+    return {}
+
+
 class MemoryDatapath:
     """`varpd.datapath.base.Datapath` in memory: one host."""
 
@@ -92,6 +97,9 @@ class MemoryDatapath:
 
     follow = staticmethod(_everybody_may_send)
     """See `Datapath.follow`."""
+
+    refused_at_ports = staticmethod(_nobody_is_refused)
+    """See `Datapath.refused_at_ports`; `Antispoof` is for kernels."""
 
     def __init__(
         self,
@@ -292,7 +300,8 @@ def _receive(bridges: Mapping[str, MemoryBridge], packet: bytes) -> None:
 
 def _fits(found: Link, wanted: Link) -> bool:
     """Return whether an overlay's links can be taken over as they are."""
-    may_differ = {name: getattr(wanted, name) for name in ("number", "mtu", "default", "repair")}
+    differing = ("number", "mtu", "default", "repair", "antispoof", "ports")
+    may_differ = {name: getattr(wanted, name) for name in differing}
     return structs.replace(found, **may_differ) == wanted
 
 

@@ -36,6 +36,19 @@ class Phase(enum.Enum):
     """Its deletion has begun and has to be finished."""
 
 
+class StoredPort(Struct, frozen=True):
+    """What is known of a guest's port."""
+
+    mac: str | None = None
+    """The guest's MAC."""
+
+    addresses: tuple[str, ...] = ()
+    """The guest's overlay addresses."""
+
+    antispoof: str | None = None
+    """As the property of that name; None: as the overlay has it."""
+
+
 class StoredOverlay(Struct, frozen=True):
     """One overlay."""
 
@@ -63,6 +76,9 @@ class StoredOverlay(Struct, frozen=True):
 
     entries: Mapping[str, str] = {}
     """The administrator's entries: MAC to ``IP:PORT``, ``[IPV6]:PORT`` or ``drop``."""
+
+    ports: Mapping[str, StoredPort] = {}
+    """Guests' ports by the name of the link."""
 
     state: State | None = None
     """What the plugin saved last."""
@@ -116,6 +132,13 @@ class Store(Protocol):
 
         Raises:
             StoreError: it cannot be forgotten.
+        """
+
+    async def set_port(self, name: str, port: str, known: StoredPort | None) -> None:
+        """Store what is known of a guest's port; None: nothing any more.
+
+        Raises:
+            StoreError: it cannot be stored.
         """
 
     async def save_state(self, name: str, state: State | None) -> None:

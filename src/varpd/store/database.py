@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from varpd.provider.plugin import State
 from varpd.store import opening
-from varpd.store.base import Phase, StoredOverlay, StoredValue, StoreError
+from varpd.store.base import Phase, StoredOverlay, StoredPort, StoredValue, StoreError
 
 _SET, _DEFAULT = 0, 1  # property.is_default
 
@@ -27,6 +27,7 @@ _PROPERTY: Final = (
     "INSERT OR REPLACE INTO property (overlay, is_default, name, value) VALUES (?, ?, ?, ?)"
 )
 _ENTRY: Final = "INSERT OR REPLACE INTO entry (overlay, mac, target) VALUES (?, ?, ?)"
+_PORT: Final = "INSERT OR REPLACE INTO port (overlay, name, content) VALUES (?, ?, ?)"
 _STATE: Final = "INSERT OR REPLACE INTO state (overlay, content) VALUES (?, ?)"
 
 
@@ -79,6 +80,7 @@ class Database:
             for kind, values in ((_SET, overlay.properties), (_DEFAULT, overlay.defaults)):
                 do.executemany(_PROPERTY, ((name, kind, k, _json(v)) for k, v in values.items()))
             do.executemany(_ENTRY, ((name, mac, to) for mac, to in overlay.entries.items()))
+            do.executemany(_PORT, ((name, at, _json(port)) for at, port in overlay.ports.items()))
             if overlay.state is not None:
                 do.execute(_STATE, (name, _json(overlay.state)))
 
@@ -112,6 +114,14 @@ class Database:
         with self._transaction() as do:
             do.execute("DELETE FROM entry WHERE overlay = ? AND mac = ?", (name, mac))
 
+    def set_port(self, name: str, port: str, known: StoredPort | None) -> None:
+        """See `Store.set_port`."""
+        with self._transaction() as do:
+            if known is None:
+                do.execute("DELETE FROM port WHERE overlay = ? AND name = ?", (name, port))
+            elif _is_known(do, name):
+                do.execute(_PORT, (name, port, _json(known)))
+
     def save_state(self, name: str, state: State | None) -> None:
         """See `Store.save_state`."""
         with self._transaction() as do:
@@ -135,6 +145,9 @@ class Database:
         entries: dict[str, dict[str, str]] = defaultdict(dict)
         for name, mac, target in select("SELECT overlay, mac, target FROM entry"):
             entries[name][mac] = target
+        ports: dict[str, dict[str, StoredPort]] = defaultdict(dict)
+        for name, port, content in select("SELECT overlay, name, content FROM port ORDER BY name"):
+            ports[name][port] = msgspec.json.decode(content, type=StoredPort)
         states = {
             name: msgspec.json.decode(content, type=dict[str, Any])
             for name, content in select("SELECT overlay, content FROM state")
@@ -157,6 +170,7 @@ class Database:
                 properties=values.get((row.name, _SET), {}),
                 defaults=values.get((row.name, _DEFAULT), {}),
                 entries=entries.get(row.name, {}),
+                ports=ports.get(row.name, {}),
                 state=states.get(row.name),
             )
             for row in rows

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from varpd.provider.plugin import State
-from varpd.store.base import Phase, StoredOverlay, StoredValue, StoreError
+from varpd.store.base import Phase, StoredOverlay, StoredPort, StoredValue, StoreError
 
 
 class MemoryStore:
@@ -46,6 +46,12 @@ class MemoryStore:
         if name in self._overlays:
             left = {key: value for key, value in self._of(name).entries.items() if key != mac}
             self._change(name, entries=left)
+
+    async def set_port(self, name: str, port: str, known: StoredPort | None) -> None:
+        """See `Store.set_port`."""
+        if name in self._overlays:
+            left = {key: value for key, value in self._of(name).ports.items() if key != port}
+            self._change(name, ports=left if known is None else {**left, port: known})
 
     async def save_state(self, name: str, state: State | None) -> None:
         """See `Store.save_state`."""

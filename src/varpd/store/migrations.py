@@ -55,7 +55,21 @@ def _first_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: Final[tuple[Step, ...]] = (_first_tables,)
+def _guests_ports(connection: sqlite3.Connection) -> None:
+    # The content is JSON: MAC, addresses, antispoof.
+    connection.execute(
+        """
+        CREATE TABLE port (
+            overlay TEXT NOT NULL REFERENCES overlay ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            content TEXT NOT NULL,
+            PRIMARY KEY (overlay, name)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+STEPS: Final[tuple[Step, ...]] = (_first_tables, _guests_ports)
 """The step to version 1, the step to version 2, and so on."""
 
 

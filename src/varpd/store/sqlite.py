@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from varpd.provider.plugin import State
-from varpd.store.base import Phase, StoredOverlay, StoredValue
+from varpd.store.base import Phase, StoredOverlay, StoredPort, StoredValue
 from varpd.store.database import Database
 
 FILE_NAME: Final = "varpd.db"
@@ -65,6 +65,10 @@ class SqliteStore:
     async def delete_entry(self, name: str, mac: str) -> None:
         """See `Store.delete_entry`."""
         await self._do(self._database.delete_entry, name, mac)
+
+    async def set_port(self, name: str, port: str, known: StoredPort | None) -> None:
+        """See `Store.set_port`."""
+        await self._do(self._database.set_port, name, port, known)
 
     async def save_state(self, name: str, state: State | None) -> None:
         """See `Store.save_state`."""

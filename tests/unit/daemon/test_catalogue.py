@@ -40,6 +40,7 @@ def test_the_order_of_the_properties_is_fixed() -> None:
         "preload",
         "host_access",
         "allow_from",
+        "antispoof",
         "limit_unicast",
         "limit_arp",
         "limit_nd",

@@ -26,7 +26,7 @@ async def parts() -> AsyncIterator[Parts]:
 
 async def stats(parts: Parts) -> OverlayStats:
     overlay = parts.overlays.find("blue")
-    return await gather(overlay, parts.engine, parts.runner.datapath)
+    return await gather(overlay, parts.engine, parts.runner.datapath, {"blue": {"tap0": 3}})
 
 
 async def test_a_new_overlay_has_counted_nothing(parts: Parts) -> None:
@@ -35,6 +35,7 @@ async def test_a_new_overlay_has_counted_nothing(parts: Parts) -> None:
     assert (found.punted, found.dropped, found.events) == ({}, {}, {})
     assert found.outcomes == {"resent": 0, "replicated": 0, "answered": 0}
     assert set(found.table.values()) == {0}
+    assert found.antispoof == {"tap0": 3}
     assert (found.miss_to_row.count, found.miss_to_row.p99_s) == (0, None)
 
 
@@ -71,7 +72,7 @@ async def test_counters_of_the_engine_are_told_under_their_heads(parts: Parts) -
         waiting = staticmethod(lambda overlay: 1500)
         in_progress = staticmethod(lambda overlay: 3)
 
-    found = await gather(parts.overlays.find("blue"), Counted(), parts.runner.datapath)
+    found = await gather(parts.overlays.find("blue"), Counted(), parts.runner.datapath, {})
     assert found.proxied == {"arp": {"answered": 2}, "ndp": {"unknown": 3}}
     assert (found.ignored, found.overdue) == ({"late": 4}, 5)
     assert (found.drift, found.repaired) == ({"missing": 6}, 7)

@@ -6,7 +6,7 @@ what cannot be put right is tried again with growing pauses (`varpd.datapath.lin
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
@@ -92,6 +92,9 @@ class Protector(Protocol):
     def close(self, overlay: str, ports: Iterable[int]) -> None:
         """Have ports give nothing to the host."""
 
+    def see(self, overlay: str, ports: Sequence[Port]) -> None:
+        """Take note of the guests' ports that an overlay's bridge has now."""
+
 
 class _Nobody:
     def protect(self, kernel: Kernel, link: Link, pair: Pair) -> None:
@@ -99,6 +102,9 @@ class _Nobody:
 
     def close(self, overlay: str, ports: Iterable[int]) -> None:
         """Close nothing."""
+
+    def see(self, overlay: str, ports: Sequence[Port]) -> None:
+        """Note nothing."""
 
 
 class Caretaker:
@@ -209,6 +215,7 @@ class Caretaker:
             self._protector.close(cared.link.name, found.open)
         if found.ports is not None and not found.rebuild:
             cared.ports = found.ports
+            self._protector.see(cared.link.name, found.ports)
             self._watch(cared)
         if not found.differences:
             cared.strange.clear()

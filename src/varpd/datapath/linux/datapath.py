@@ -118,6 +118,9 @@ class LinuxDatapath:
         self.follow = self.protection.follow
         """See `Datapath.follow`."""
 
+        self.refused_at_ports = self.protection.refused
+        """See `Datapath.refused_at_ports`."""
+
         self.caretaker = Caretaker(self._threads, sink, self.writer, self.monitor, self.protection)
         """Keeps links and tables as they should be."""
 

@@ -11,7 +11,10 @@ NAME: Final = "varpd"
 INET: Final = Table(Family.INET, NAME)
 NETDEV: Final = Table(Family.NETDEV, NAME)
 
-TABLES: Final = (INET, NETDEV)
+BRIDGE: Final = Table(Family.BRIDGE, NAME)
+"""Is there only while antispoof is on somewhere: not every kernel has the family."""
+
+TABLES: Final = (INET, NETDEV, BRIDGE)
 
 TUNNELS: Final = "tunnels"
 """The set of our tunnels, by port and vnetid: those of wrapped frames and of punts."""
@@ -34,9 +37,23 @@ SEEN: Final = "bridged-seen"
 PASSED: Final = "bridged-passed"
 """The chain that counts those that got past all rules."""
 
+GUESTS: Final = "guests"
+"""The chain that sees what guests send, and the map from guests' ports to the chains of these."""
+
+STRANGERS: Final = "strangers"
+"""The map from ports that nothing is known of, where that matters, to their overlay's chain."""
+
+MEMBERS: Final = "members"
+"""The chain that sees what is bridged, and the set of tunnels and known ports of overlays in which
+unknown ones may not speak."""
+
 _WRAPPED_CHAIN, _UNDERLAY, _FROM, _HOST = "wrapped", "underlay", "from", "host"
-_KINDS: Final = frozenset((_WRAPPED_CHAIN, _UNDERLAY, _FROM, _HOST))
+_PORT, _IPV4, _IPV6 = "port", "ipv4", "ipv6"
+_KINDS: Final = frozenset((_WRAPPED_CHAIN, _UNDERLAY, _FROM, _HOST, _PORT, _IPV4, _IPV6))
 """What the names of overlays' own chains and sets begin with, before a dash and the overlay."""
+
+_OF_PORT: Final = "/"
+"""What stands before the port in names of chains and sets of one port; no link's name has it."""
 
 FROM_HERE: Final = "sent-here"
 """The chain that judges what this host sends."""
@@ -65,7 +82,24 @@ def host_chain(overlay: str) -> str:
     return f"{_HOST}-{overlay}"
 
 
+def port_chain(overlay: str, port: str) -> str:
+    """Return the name of the chain that judges what comes by a guest's port."""
+    return f"{_PORT}-{overlay}{_OF_PORT}{port}"
+
+
+def address_set(overlay: str, port: str, family: int) -> str:
+    """Return the name of the set of a guest's addresses of a family, 4 or 6."""
+    return f"{_IPV4 if family == 4 else _IPV6}-{overlay}{_OF_PORT}{port}"
+
+
+def port_of(chain: str) -> str | None:
+    """Return the port whose frames a chain judges; None: it is another chain."""
+    kind, _, rest = chain.partition("-")
+    _, found, port = rest.partition(_OF_PORT)
+    return port if kind == _PORT and found else None
+
+
 def owner_of(name: str) -> str:
     """Return the overlay that a chain or a set belongs to; empty: to all."""
-    kind, _, overlay = name.partition("-")
-    return overlay if kind in _KINDS else ""
+    kind, _, rest = name.partition("-")
+    return rest.partition(_OF_PORT)[0] if kind in _KINDS else ""

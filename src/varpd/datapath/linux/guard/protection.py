@@ -7,15 +7,17 @@ from contextlib import ExitStack
 from functools import partial
 
 import structlog
+from msgspec import structs
 
-from varpd.datapath.base import Link
-from varpd.datapath.linux import names, netlink, tables
+from varpd.datapath.base import Antispoof, Link
+from varpd.datapath.linux import names, netlink, refusals, tables
 from varpd.datapath.linux.guard import links
 from varpd.datapath.linux.guard.admission import Admission
 from varpd.datapath.linux.guard.guard import Guard
 from varpd.datapath.linux.guard.rules import Guarded, Sources
 from varpd.datapath.linux.guard.ways import Caring, PuntWays, Reading, Way
 from varpd.datapath.linux.kernel import Kernel
+from varpd.datapath.linux.link_check import Port
 from varpd.datapath.linux.links import PORT_FORWARDS, Pair, Protect, find
 from varpd.datapath.linux.opening import Made
 from varpd.datapath.linux.threads import KernelThreads
@@ -43,6 +45,9 @@ class Protection:
         self._threads = threads
         self._ways: PuntWays | None = None
         self._open: dict[str, tuple[Link, Made]] = {}
+        self._seen: dict[str, tuple[Port, ...]] = {}
+        """The guests' ports of each overlay's bridge when it was last looked at."""
+
         self._admissions: dict[str, Admission] = {}
         self._expected: dict[str, frozenset[IpAddress]] = {}
         """Targets of links that an earlier daemon made, until they are open."""
@@ -85,12 +90,15 @@ class Protection:
         It never fails: what cannot be had is told.
         """
         _, made = self._open.get(link.name, (None, None))
-        self.guard.put(guarded(link, pair, made, self._sources(link)))
         try:
+            there = tables.ports(pair.bridge).items()
             ports = tables.open_ports(pair.bridge, PORT_FORWARDS)
         except OSError as error:
+            self.guard.put(self._guarded(link, pair, made))
             self.guard.fault(link.name, "ports", f"the bridge's ports cannot be read ({error})")
             return
+        self._seen[link.name] = tuple(Port(n, i) for n, i in there if i != pair.device)
+        self.guard.put(self._guarded(link, pair, made))
         self.guard.fault(link.name, "ports", links.close_ports(kernel, ports))
 
     def protecting(self, undo: ExitStack) -> Protect:
@@ -102,6 +110,28 @@ class Protection:
             self.protect(kernel, link, pair)
 
         return protect
+
+    def see(self, overlay: str, ports: Sequence[Port]) -> None:
+        """Take note of the guests' ports that an overlay's bridge has now."""
+        known = self._seen.get(overlay)
+        self._seen[overlay] = tuple(ports)
+        link, made = self._open.get(overlay, (None, None))
+        if link is None or made is None or link.antispoof is Antispoof.OFF:
+            return
+        if known is None or set(known) != set(ports):
+            item = self._guarded(link, made.pair, made)
+            self._threads.submit(lambda _: self.guard.put(item))
+
+    async def refused(self) -> dict[str, dict[str, int]]:
+        """See `Datapath.refused_at_ports`.
+
+        Raises:
+            DatapathError: the kernel does not tell.
+        """
+        try:
+            return await self._threads.request(lambda _: self.guard.tables.refused())
+        except OSError as error:
+            raise refusals.refused("linux", "count what antispoof refuses", error) from error
 
     def close(self, overlay: str, ports: Iterable[int]) -> None:
         """Have ports of an overlay's bridge give nothing to the host."""
@@ -135,7 +165,7 @@ class Protection:
         self._follow_link(link, made, ())
         if self._ways is not None:
             self._ways.follow(link)
-        item = guarded(link, made.pair, made, self._sources(link))
+        item = self._guarded(link, made.pair, made)
         await self._threads.request(lambda _: self.guard.put(item))
 
     def follow(self, overlay: str, targets: frozenset[IpAddress]) -> None:
@@ -157,6 +187,7 @@ class Protection:
         if self._ways is not None:
             self._ways.remove(overlay)
         self._admissions.pop(overlay, None)
+        self._seen.pop(overlay, None)
         _, made = self._open.pop(overlay, (None, None))
         if made is not None:
             for punt in (made.punt, None if made.detour is None else made.detour.punt):
@@ -168,8 +199,7 @@ class Protection:
         await self._threads.request(lambda _: _remove(self.guard, overlay))
 
     def _way_changed(self, way: Way) -> None:
-        sources = self._sources(way.link)
-        self.guard.put(guarded(way.link, way.made.pair, way.made, sources))
+        self.guard.put(self._guarded(way.link, way.made.pair, way.made))
 
     def _follow_link(self, link: Link, made: Made, known: Collection[IpAddress]) -> None:
         """Take note of what an overlay is now, and let in targets if only these may send."""
@@ -185,8 +215,15 @@ class Protection:
 
     def _let_in(self, overlay: str, addresses: frozenset[IpAddress]) -> Future[None]:
         link, made = self._open[overlay]
-        item = guarded(link, made.pair, made, addresses)
+        item = structs.replace(self._guarded(link, made.pair, made), sources=addresses)
         return self._threads.submit(lambda _: self.guard.put(item))
+
+    def _guarded(self, link: Link, pair: Pair, made: Made | None) -> Guarded:
+        item = guarded(link, pair, made, self._sources(link))
+        known = {port.name for port in link.ports}
+        seen = self._seen.get(link.name, ())
+        strangers = frozenset((p.name, p.index) for p in seen if p.name not in known)
+        return structs.replace(item, strangers=strangers)
 
     def _sources(self, link: Link) -> Sources:
         if not link.only_targets:
@@ -216,6 +253,8 @@ def guarded(link: Link, pair: Pair, made: Made | None, sources: Sources) -> Guar
         underlay=link.underlay,
         sources=sources,
         punt_ports=tuple(ports),
+        antispoof=link.antispoof,
+        ports=link.ports,
     )
 
 

@@ -26,7 +26,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from varpd.datapath.base import IpNetwork
+from varpd.datapath.base import Antispoof, GuestPort, IpNetwork
 from varpd.datapath.linux.guard import layout, matches
 from varpd.datapath.linux.guard.layout import BRIDGED, LINKS, TUNNELS, WRAPPED
 from varpd.datapath.linux.nft import expressions, objects
@@ -71,6 +71,15 @@ class Guarded(Struct, frozen=True):
 
     punt_ports: tuple[int, ...] = ()
     """Ports that the kernel hands frames to varpd on."""
+
+    antispoof: Antispoof = Antispoof.OFF
+    """What holds for ports that nothing is known of."""
+
+    ports: tuple[GuestPort, ...] = ()
+    """What is known of guests' ports."""
+
+    strangers: frozenset[tuple[str, int]] = frozenset()
+    """Names and indices of the ports that nothing is known of."""
 
 
 def inet(item: Guarded) -> Content:

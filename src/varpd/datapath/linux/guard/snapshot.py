@@ -76,6 +76,9 @@ def _read_table(
         if (found := reading.chain(family, item)).table == table.name
     ]
     named = netlink.attribute(1, wire.text(table.name))
+    if table == layout.BRIDGE and not chains:
+        # It is there only where it is needed, and the kernel refuses to tell of no table.
+        return [], [], [], []
     sets = [reading.named_set(item) for _, item in session.dump(Kind.GETSET, table.family, named)]
     elements = [
         element

@@ -10,12 +10,12 @@ Everything here may block, and may be called from any thread.
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from varpd.datapath.linux.guard import layout, rules, shared, snapshot
-from varpd.datapath.linux.guard.layout import INET, NETDEV, TABLES
+from varpd.datapath.linux.guard import antispoof, layout, rules, shared, snapshot
+from varpd.datapath.linux.guard.layout import BRIDGE, INET, NETDEV
 from varpd.datapath.linux.guard.rules import Guarded
 from varpd.datapath.linux.guard.snapshot import SHARED, Connection, Parts
 from varpd.datapath.linux.nft import objects, reading, wire
@@ -47,6 +47,9 @@ class GuardTables:
         self._wanted: dict[str, Guarded] = {}
         self._there: Parts | None = None
         """What is in the kernel as far as is known; None: not known, or no tables."""
+
+        self._tables: tuple[Table, ...] = (INET, NETDEV)
+        """Those that are in use; once one more is, it stays until the last overlay goes."""
 
     @property
     def port(self) -> int:
@@ -119,6 +122,23 @@ class GuardTables:
             }
             return found.get(layout.SEEN, 0), found.get(layout.PASSED, 0)
 
+    def refused(self) -> dict[str, dict[str, int]]:
+        """Return how many frames antispoof refused, by overlay and port, see `Datapath`.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        found: dict[str, dict[str, int]] = {}
+        with self._lock:
+            if self._there is None or BRIDGE not in self._tables:
+                return found
+            for rule in snapshot.read_rules(self._speaking(), BRIDGE):
+                port = layout.port_of(rule.chain)
+                if port is not None:
+                    counts = found.setdefault(layout.owner_of(rule.chain), {})
+                    counts[port] = counts.get(port, 0) + reading.counted(rule)
+        return found
+
     def close(self) -> None:
         """Let go; the tables stay, and protect."""
         with self._lock:
@@ -129,9 +149,17 @@ class GuardTables:
     def _content(self, name: str, left: bool) -> dict[Table, Content]:
         """Return what is wanted for an overlay, or of what all share, if any overlay is `left`."""
         if name == SHARED:
-            return {INET: shared.inet(os.geteuid(), self._ports())} if left else {}
+            found = {INET: shared.inet(os.geteuid(), self._ports())} if left else {}
+            if left and _any_wanted(self._wanted):
+                found[BRIDGE] = antispoof.shared()
+            return found
         item = self._wanted.get(name)
-        return {} if item is None else {INET: rules.inet(item), NETDEV: rules.netdev(item)}
+        if item is None:
+            return {}
+        found = {INET: rules.inet(item), NETDEV: rules.netdev(item)}
+        if antispoof.is_wanted(item):
+            found[BRIDGE] = antispoof.bridge(item)
+        return found
 
     def _ports(self) -> set[int]:
         """Return the listen ports; those of an earlier life too, while it is not over."""
@@ -151,7 +179,7 @@ class GuardTables:
 
     def _bring(self, names: Iterable[str]) -> bool:
         """Make the named parts as they are wanted; return whether that took any change."""
-        if self._there is None:
+        if self._there is None or (BRIDGE not in self._tables and _any_wanted(self._wanted)):
             self._take_over()
         there = self._there if self._there is not None else {}
         names = sorted(names)
@@ -162,7 +190,7 @@ class GuardTables:
             return bool(there)
         wanted = {name: self._content(name, left) for name in names}
         messages: list[Message] = []
-        for table in TABLES:
+        for table in self._tables:
             old = merge(there.get(name, {}).get(table, EMPTY) for name in names)
             new = merge(wanted[name].get(table, EMPTY) for name in names)
             messages += difference(table, old, new)
@@ -181,7 +209,7 @@ class GuardTables:
         """
         wanted = kept | {name: self._content(name, left=True) for name in (*self._wanted, SHARED)}
         messages = []
-        for table in TABLES:
+        for table in self._tables:
             messages += [
                 objects.new_table(table),
                 objects.delete_table(table),
@@ -195,10 +223,11 @@ class GuardTables:
     def _delete(self) -> None:
         """Remove the tables."""
         messages = []
-        for table in TABLES:
+        for table in self._tables:
             messages += [objects.new_table(table), objects.delete_table(table)]
         self._change(messages)
         self._there = None
+        self._tables = (INET, NETDEV)
 
     def _change(self, messages: list[Message]) -> None:
         self._speaking().change(messages)
@@ -210,6 +239,16 @@ class GuardTables:
 
     def _take_over(self) -> None:
         """See that the tables are there and ours, and read what is in them."""
+        if BRIDGE not in self._tables and _any_wanted(self._wanted):
+            self._tables = (INET, NETDEV, BRIDGE)
+        self._own_tables()
+        self._there = snapshot.read(self._speaking())
+        if BRIDGE not in self._tables and any(BRIDGE in parts for parts in self._there.values()):
+            # Of an earlier life; only who owns it may take it away.
+            self._tables = (INET, NETDEV, BRIDGE)
+            self._own_tables()
+
+    def _own_tables(self) -> None:
         try:
             self._make_tables()
         except OSError as error:
@@ -219,7 +258,11 @@ class GuardTables:
                 self._flags = 0
                 with suppress(OSError):
                     self._make_tables()
-        self._there = snapshot.read(self._speaking())
 
     def _make_tables(self) -> None:
-        self._change([objects.new_table(table, self._flags) for table in TABLES])
+        self._change([objects.new_table(table, self._flags) for table in self._tables])
+
+
+def _any_wanted(items: Mapping[str, Guarded]) -> bool:
+    """Return whether antispoof is on anywhere."""
+    return any(map(antispoof.is_wanted, items.values()))

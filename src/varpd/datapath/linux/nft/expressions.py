@@ -41,9 +41,11 @@ class Meta(enum.IntEnum):
     IIF = 4
     OIF = 5
     IIFNAME = 6
+    OIFNAME = 7
     SKUID = 10
     NFPROTO = 15
     L4PROTO = 16
+    """Name of the bridge whose port a frame came by."""
 
 
 class Compare(enum.IntEnum):

@@ -21,6 +21,14 @@ def test_what_all_share_is_nobodys(name: str) -> None:
     assert layout.owner_of(name) == ""
 
 
-def test_tables_are_of_two_families() -> None:
+def test_tables_are_of_different_families() -> None:
     assert {table.name for table in layout.TABLES} == {"varpd"}
-    assert len({table.family for table in layout.TABLES}) == 2
+    assert len({table.family for table in layout.TABLES}) == 3
+
+
+@pytest.mark.parametrize("port", ["tap0", "a-b", "port-1"])
+def test_a_name_of_a_port_tells_whose_it_is(port: str) -> None:
+    chain = layout.port_chain("a-b", port)
+    assert (layout.owner_of(chain), layout.port_of(chain)) == ("a-b", port)
+    assert layout.owner_of(layout.address_set("a-b", port, 6)) == "a-b"
+    assert layout.port_of(layout.wrapped_chain("a-b")) is None

@@ -136,7 +136,8 @@ async def test_whom_the_rows_of_an_earlier_daemon_name_is_let_in_from_the_first(
     try:
         link = make_link(only_targets=True)
         await bench.protection.prepare(link)
-        bench.protection.protect(bench.kernel, link, Pair(3, 4, adopted=True))
+        pair = Pair(3, 4, adopted=True)
+        await asyncio.to_thread(bench.protection.protect, bench.kernel, link, pair)
         parts = snapshot.read(bench.there.session())["blue"][INET]
         let_in = [each.key for each in parts.elements if each.set == layout.from_set("blue")]
         assert let_in == [ELSEWHERE_IP.packed]
