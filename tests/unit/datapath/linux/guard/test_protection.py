@@ -1,5 +1,6 @@
 """What happens to the guard when overlays come, change and go."""
 
+import asyncio
 from contextlib import ExitStack
 from ipaddress import ip_address, ip_network
 from typing import Any, cast
