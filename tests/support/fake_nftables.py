@@ -43,6 +43,9 @@ class FakeNftables:
         self.refuse: int | None = None
         """An error number with which every change is refused."""
 
+        self.lacks: frozenset[Family] = frozenset()
+        """Families that the kernel does not have."""
+
         self.changes: list[list[Kind]] = []
         """What each change so far was made of."""
 
@@ -102,6 +105,8 @@ class FakeNftables:
     def _apply(self, port: int, message: Message) -> None:
         found = netlink.attributes(message.attributes, 0, len(message.attributes))
         key = (int(message.family), wire.parse_text(found[1]))
+        if message.family in self.lacks:
+            raise _refusal(errno.EAFNOSUPPORT)
         if message.kind is Kind.NEWTABLE:
             self._new_table(key, wire.number(found.get(2, b"")), port)
             return

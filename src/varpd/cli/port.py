@@ -1,14 +1,14 @@
 """``overlayadm port``: who the guests at an overlay's ports are."""
 
-from typing import Final, Literal, cast
+from typing import Final, cast, get_args
 
 import click
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from varpd.cli import output
 from varpd.cli.connection import complete_overlays, connect
 from varpd.cli.output import Column, Row
-from varpd.control.messages import PortInfo, SetPort
+from varpd.control.messages import AntispoofValue, PortInfo, SetPort
 
 COLUMNS: Final = (
     Column("PORT", 16),
@@ -36,7 +36,7 @@ USUAL: Final = "default"
 )
 @click.option(
     "--antispoof",
-    type=click.Choice([USUAL, "off", "mac", "mac+ip"]),
+    type=click.Choice([USUAL, *get_args(AntispoofValue)]),
     help="In place of the overlay's property of that name; default: as the overlay has it.",
 )
 @click.option("--forget", is_flag=True, help="Forget all that was said of the port.")
@@ -78,14 +78,11 @@ def command(
 
 
 def _change(mac: str | None, addresses: tuple[str, ...], antispoof: str | None) -> SetPort:
-    wanted = None if antispoof == USUAL else antispoof
-    return SetPort(
-        mac=UNSET if mac is None else mac,
-        addresses=addresses or UNSET,
-        antispoof=UNSET
-        if antispoof is None
-        else cast(Literal["off", "mac", "mac+ip"] | None, wanted),
-    )
+    change = SetPort(UNSET if mac is None else mac, addresses or UNSET)
+    if antispoof is None:
+        return change
+    own = None if antispoof == USUAL else cast(AntispoofValue, antispoof)
+    return structs.replace(change, antispoof=own)
 
 
 def _row(info: PortInfo) -> Row:

@@ -133,6 +133,10 @@ class SetEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """``IP:PORT``, ``[IPV6]:PORT``, or ``drop``."""
 
 
+AntispoofValue = Literal["off", "mac", "mac+ip"]
+"""Values of the property ``antispoof``."""
+
+
 class SetPort(Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of a guest's port; what is left out stays as it is."""
 
@@ -142,7 +146,7 @@ class SetPort(Struct, frozen=True, forbid_unknown_fields=True):
     addresses: tuple[str, ...] | UnsetType = UNSET
     """The guest's overlay addresses, all of them."""
 
-    antispoof: Literal["off", "mac", "mac+ip"] | UnsetType | None = UNSET
+    antispoof: AntispoofValue | UnsetType | None = UNSET
     """As the property of that name; null: as the overlay has it."""
 
 

@@ -25,7 +25,7 @@ class Measuring:
     async def stats(self, names: Sequence[str]) -> list[OverlayStats]:
         """Return what was counted for the named overlays, or all in the order of their names."""
         found = [self._overlays.find(name) for name in names] if names else self._overlays.all()
-        return [await self._metrics.stats(overlay) for overlay in found]
+        return await self._metrics.stats(found)
 
     async def metrics(self) -> Stream:
         """Return the metrics of the daemon, as Prometheus reads them."""

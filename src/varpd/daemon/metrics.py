@@ -6,7 +6,7 @@ thousand overlays forwards frames meanwhile.
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import Metric
@@ -64,9 +64,10 @@ class Metrics:
         self._lag = lag or LoopLag()
         self._process = ProcessCollector(registry=None)
 
-    async def stats(self, overlay: Overlay) -> OverlayStats:
-        """Return what has been counted for an overlay."""
-        return await self._stats(overlay, await statistics.refused(self._runner.datapath))
+    async def stats(self, overlays: Iterable[Overlay]) -> list[OverlayStats]:
+        """Return what has been counted for overlays."""
+        refused = await statistics.refused(self._runner.datapath)
+        return [await self._stats(overlay, refused) for overlay in overlays]
 
     async def text(self) -> AsyncGenerator[bytes, None]:
         """Yield all metrics as Prometheus reads them, piece by piece.

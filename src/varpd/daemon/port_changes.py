@@ -50,7 +50,8 @@ class PortChanges:
         found = self._overlays.get(name)
         if isinstance(found, Waiting):
             record = found.record
-            usual = str(record.properties.get(catalogue.ANTISPOOF, Antispoof.OFF.value))
+            set_ = {**record.defaults, **record.properties}
+            usual = str(set_.get(catalogue.ANTISPOOF, Antispoof.OFF.value))
             return guest_ports.infos(name, record.ports, usual, (), {})
         datapath = self._runner.datapath
         refused = await statistics.refused(datapath)

@@ -13,7 +13,7 @@ from support import overlays as support
 from support.overlays import BOOT, PLUGINS, REFUSAL, Parts, request
 from support.probes import ONE, GoodProbe
 from support.waiting import until
-from varpd.control.messages import CreateOverlay, OverlayInfo
+from varpd.control.messages import CreateOverlay, OverlayInfo, SetPort
 from varpd.daemon import creation, restoring
 from varpd.daemon import stored as plans
 from varpd.daemon.creation import Surroundings
@@ -22,7 +22,7 @@ from varpd.engine.events import TargetSet
 from varpd.provider.host import Host
 from varpd.provider.kinds import DestinationKind
 from varpd.provider.plugin import Plugin, State, StopReason
-from varpd.store.base import Phase, StoredOverlay, StoreError
+from varpd.store.base import Phase, StoredOverlay, StoredPort, StoreError
 from varpd.store.memory import MemoryStore
 
 MAC = "02:00:00:00:00:01"
@@ -326,6 +326,18 @@ async def test_an_attempt_that_hangs_is_in_nobodys_way(monkeypatch: pytest.Monke
         MoodyProbe.server = "there"
         await parts.service.set_properties("blue", {"mtu": "1400"})
         await until(lambda: parts.overlays.all())
+
+
+async def test_ports_of_what_does_not_work_are_stored_and_shown() -> None:
+    MoodyProbe.server = "away"
+    async with host(stored(defaults={"antispoof": "mac"})) as parts:
+        info = await parts.service.set_port("blue", "tap0", SetPort(mac=MAC))
+        # What the configuration had when it was made holds, as it will at work.
+        assert (info.antispoof, info.own, info.state) == ("mac", False, "absent")
+        (record,) = await parts.store.load()
+        assert record.ports == {"tap0": StoredPort(MAC)}
+        await parts.service.delete_port("blue", "tap0")
+        assert await parts.service.ports("blue") == []
 
 
 async def test_entries_of_what_does_not_work_are_stored() -> None:

@@ -221,6 +221,7 @@ def _arp(own: str) -> list[Judgement]:
 
 def _ipv4(own: str) -> list[Judgement]:
     mine = _is(matches.ETHERTYPE[4].to_bytes(2, "big"))
+    source = _in(own, Base.NETWORK, matches.SOURCE_AT[4], 4)
     dhcp = (
         *_field(matches.SOURCE_AT[4], _ANYBODY + _BROADCAST),
         *matches.has(Meta.L4PROTO, bytes([matches.UDP])),
@@ -228,7 +229,7 @@ def _ipv4(own: str) -> list[Judgement]:
         expressions.compare(_DHCP_PORTS),
     )
     return [
-        ((*mine, *_in(own, Base.NETWORK, matches.SOURCE_AT[4], 4), *_ACCEPT), "IPv4 from it"),
+        ((*mine, *source, *_ACCEPT), "IPv4 from its addresses"),
         ((*mine, *dhcp, *_ACCEPT), "DHCP of a client without an address"),
         ((*mine, *matches.counted_drop()), "IPv4, not from its addresses"),
     ]

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from varpd.datapath.linux.guard import antispoof
 from varpd.datapath.linux.guard.forwarding import Forwarding
 from varpd.datapath.linux.guard.rules import Guarded
 from varpd.datapath.linux.guard.snapshot import Connection
@@ -99,6 +100,9 @@ class Guard:
             self.fault(item.overlay, "rules", no_rules(error))
         else:
             self.fault(item.overlay, "rules", None)
+        lacking = self.tables.lacking
+        amiss = lacking is not None and antispoof.is_wanted(item)
+        self.fault(item.overlay, "antispoof", no_antispoof(lacking) if amiss else None)
 
     def prove(self, overlay: str) -> None:
         """Prove the way of an overlay's frames from now on."""
@@ -195,6 +199,8 @@ class Guard:
             log.warning("repaired firewall rules", changed_by=sorted(heard.makers) or "unknown")
         for overlay in overlays:
             self.fault(overlay, "rules", None)
+            if self.tables.lacking is None:
+                self.fault(overlay, "antispoof", None)
 
     def _look_at_forwarding(self) -> None:
         self._next_forwarding = time.monotonic() + RETRY
@@ -232,4 +238,13 @@ def no_rules(error: OSError) -> str:
         f"the kernel does not take the guard's rules ({error.strerror or error}): guests may reach "
         "this host and by it other overlays, and anybody who reaches this host may send frames "
         "into the overlay; is nf_tables there?"
+    )
+
+
+def no_antispoof(error: OSError | None) -> str:
+    """Return what is missing where there are no rules of the family bridge."""
+    why = "" if error is None else f" ({error.strerror or error})"
+    return (
+        f"the kernel does not take rules of the family bridge{why}: antispoof is not in force, "
+        "guests may send as anybody; is CONFIG_NF_TABLES_BRIDGE set?"
     )

@@ -51,6 +51,9 @@ class GuardTables:
         self._tables: tuple[Table, ...] = (INET, NETDEV)
         """Those that are in use; once one more is, it stays until the last overlay goes."""
 
+        self.lacking: OSError | None = None
+        """Why there is no table for antispoof, though it is wanted; all else works without."""
+
     @property
     def port(self) -> int:
         """The netlink port that our changes come from; 0 before the first."""
@@ -150,14 +153,14 @@ class GuardTables:
         """Return what is wanted for an overlay, or of what all share, if any overlay is `left`."""
         if name == SHARED:
             found = {INET: shared.inet(os.geteuid(), self._ports())} if left else {}
-            if left and _any_wanted(self._wanted):
+            if left and BRIDGE in self._tables and _any_wanted(self._wanted):
                 found[BRIDGE] = antispoof.shared()
             return found
         item = self._wanted.get(name)
         if item is None:
             return {}
         found = {INET: rules.inet(item), NETDEV: rules.netdev(item)}
-        if antispoof.is_wanted(item):
+        if BRIDGE in self._tables and antispoof.is_wanted(item):
             found[BRIDGE] = antispoof.bridge(item)
         return found
 
@@ -179,7 +182,8 @@ class GuardTables:
 
     def _bring(self, names: Iterable[str]) -> bool:
         """Make the named parts as they are wanted; return whether that took any change."""
-        if self._there is None or (BRIDGE not in self._tables and _any_wanted(self._wanted)):
+        missing = BRIDGE not in self._tables and self.lacking is None
+        if self._there is None or (missing and _any_wanted(self._wanted)):
             self._take_over()
         there = self._there if self._there is not None else {}
         names = sorted(names)
@@ -228,6 +232,7 @@ class GuardTables:
         self._change(messages)
         self._there = None
         self._tables = (INET, NETDEV)
+        self.lacking = None
 
     def _change(self, messages: list[Message]) -> None:
         self._speaking().change(messages)
@@ -239,28 +244,38 @@ class GuardTables:
 
     def _take_over(self) -> None:
         """See that the tables are there and ours, and read what is in them."""
-        if BRIDGE not in self._tables and _any_wanted(self._wanted):
-            self._tables = (INET, NETDEV, BRIDGE)
-        self._own_tables()
-        self._there = snapshot.read(self._speaking())
-        if BRIDGE not in self._tables and any(BRIDGE in parts for parts in self._there.values()):
-            # Of an earlier life; only who owns it may take it away.
-            self._tables = (INET, NETDEV, BRIDGE)
-            self._own_tables()
-
-    def _own_tables(self) -> None:
         try:
-            self._make_tables()
+            self._change(_owned(self._tables, self._flags))
         except OSError as error:
             if error.errno not in _UNKNOWN_FLAGS:
                 raise
             if self._flags:
                 self._flags = 0
                 with suppress(OSError):
-                    self._make_tables()
+                    self._change(_owned(self._tables, self._flags))
+        self.lacking = None
+        if _any_wanted(self._wanted):
+            self._add_bridge()
+        self._there = snapshot.read(self._speaking())
+        if any(BRIDGE in parts for parts in self._there.values()):
+            # Also that of an earlier life: only who owns it may take it away.
+            self._add_bridge()
 
-    def _make_tables(self) -> None:
-        self._change([objects.new_table(table, self._flags) for table in self._tables])
+    def _add_bridge(self) -> None:
+        """Use the table for antispoof, too, where the kernel has its family."""
+        if BRIDGE in self._tables:
+            return
+        try:
+            self._change(_owned((BRIDGE,), self._flags))
+        except OSError as error:
+            self.lacking = error
+        else:
+            self._tables = (*self._tables, BRIDGE)
+
+
+def _owned(tables: Iterable[Table], flags: int) -> list[Message]:
+    """Return the messages that make tables, or take over those without an owner."""
+    return [objects.new_table(table, flags) for table in tables]
 
 
 def _any_wanted(items: Mapping[str, Guarded]) -> bool:

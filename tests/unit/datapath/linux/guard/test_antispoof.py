@@ -2,14 +2,18 @@
 
 from ipaddress import IPv6Address, ip_address
 
+from msgspec import structs
+
 from support.fake_nftables import FakeNftables
 from varpd.datapath.base import Antispoof, GuestPort
 from varpd.datapath.linux.guard import antispoof, layout
+from varpd.datapath.linux.guard.guard import Guard
 from varpd.datapath.linux.guard.layout import BRIDGE
 from varpd.datapath.linux.guard.rules import Guarded
 from varpd.datapath.linux.guard.tables import GuardTables
 from varpd.datapath.linux.nft.content import EMPTY
 from varpd.datapath.linux.nft.objects import COMMENT_MAX
+from varpd.datapath.linux.nft.wire import Family
 
 MAC = bytes.fromhex("02005e100001")
 WEB = GuestPort("tap0", MAC, (ip_address("10.0.0.1"), ip_address("fd00::1")), Antispoof.MAC_AND_IP)
@@ -95,3 +99,25 @@ def test_a_table_of_an_earlier_life_is_taken_over() -> None:
     after = GuardTables(there.session)
     after.put(guarded())
     assert layout.port_chain("blue", "tap0") not in there.names()
+
+
+def test_a_kernel_without_the_family_has_all_the_rest_and_is_told() -> None:
+    there = FakeNftables()
+    there.lacks = frozenset({Family.BRIDGE})
+    told: list[tuple[str, str | None]] = []
+    guard = Guard(lambda overlay, text: told.append((overlay, text)), there.session)
+    guard.put(guarded(WEB))
+    ((overlay, text),) = told
+    assert overlay == "blue"
+    assert text is not None
+    assert "antispoof is not in force" in text
+    green = structs.replace(guarded(), overlay="green", vnetid=8, bridge=5, device=6)
+    guard.put(green)
+    assert {"wrapped-blue", "host-blue", "wrapped-green"} <= {*there.names()}
+    assert [name for name, _ in told] == ["blue"]
+    # The next look finds the module loaded.
+    there.lacks = frozenset()
+    assert not guard.tables.check()
+    assert layout.port_chain("blue", "tap0") in there.names()
+    guard.put(guarded(WEB))
+    assert told[-1] == ("blue", None)
