@@ -1,4 +1,6 @@
 PYTEST := .venv/bin/python -m pytest
+# Whole files go to the workers: their tests share what is slow to make.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-long lint unit integration demo bench install lock clean
@@ -11,7 +13,7 @@ setup: ## install what is missing: system tools (as root), .venv
 	@scripts/setup
 
 test: lint ## lint, types, all tests but the long ones
-	$(PYTEST) -m "not long"
+	$(PYTEST) $(WORKERS) -m "not long"
 
 test-long: setup ## the tests with big numbers
 	$(PYTEST) -m long --hypothesis-profile=long
@@ -20,10 +22,10 @@ lint: setup ## format, style, types, import order
 	@scripts/lint
 
 unit: setup ## the tests that need no network devices
-	$(PYTEST) -m "not integration and not long"
+	$(PYTEST) $(WORKERS) -m "not integration and not long"
 
 integration: setup ## the tests with network namespaces and kernel devices
-	$(PYTEST) -m "integration and not long"
+	$(PYTEST) $(WORKERS) -m "integration and not long"
 
 demo: setup ## three hosts, one overlay, on this machine
 	@scripts/demo
