@@ -19,6 +19,7 @@ from support.namespaces import Namespace
 from varpd.datapath.base import Link
 from varpd.datapath.linux import links, names, tables
 from varpd.datapath.linux.kernel import Kernel
+from varpd.datapath.linux.netlink import NUD_PERMANENT, FdbRow
 from varpd.engine.settings import Mode
 from varpd.net.addresses import ZERO
 from varpd.provider.answers import Target
@@ -116,10 +117,14 @@ def batch(namespace: Namespace, lines: Iterator[str]) -> None:
 
 
 def is_empty(host: Host, overlay: str) -> bool:
-    """Return whether an overlay's tunnel device has no row but the default one."""
+    """Return whether neither table of an overlay has a row but the default one and own MACs."""
     with host.namespace.entered():
         rows = tables.fdb_rows(socket.if_nametoindex(names.device_name(overlay)))
-        return all(row.master or row.mac == ZERO for row in rows)
+        return all(_is_own(row) for row in rows)
+
+
+def _is_own(row: FdbRow) -> bool:
+    return row.mac == ZERO or bool(row.master and row.state & NUD_PERMANENT)
 
 
 def processor_seconds(process: int) -> float:

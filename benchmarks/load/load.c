@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, FRAME = 100, ETHERTYPE = 0x88b5, VXLAN = 8, HEADER = 14, BUFFER = 2048 };
+enum { BATCH = 64, FRAME = 100, ETHERTYPE = 0x88b5, VXLAN = 8, HEADER = 14, BUFFER = 2048, PAUSE = 50000 };
 
 static void fail(const char *what) {
     perror(what);
@@ -85,12 +85,10 @@ static int send_frames(const char *iface, uint64_t count, uint64_t rate, uint32_
         if (rate) {
             due = (now(CLOCK_MONOTONIC) - began) * rate / 1000000000u + 1;
             if (due <= sent) {
-                /* Far from the next one it sleeps, so that it does not take a processor away. */
-                uint64_t wait = 1000000000u / rate;
-                if (wait > 200000) {
-                    struct timespec pause = {0, (long)(wait / 2)};
-                    nanosleep(&pause, NULL);
-                }
+                /* It sleeps until the next one, or a few, so as to take no processor away. */
+                uint64_t wait = 500000000u / rate;
+                struct timespec pause = {0, (long)(wait < PAUSE ? PAUSE : wait)};
+                nanosleep(&pause, NULL);
                 continue;
             }
         }
@@ -115,20 +113,33 @@ static int send_frames(const char *iface, uint64_t count, uint64_t rate, uint32_
     return 0;
 }
 
+static uint64_t stamp(struct msghdr *message) {
+    struct cmsghdr *found = CMSG_FIRSTHDR(message);
+    if (!found || found->cmsg_level != SOL_SOCKET || found->cmsg_type != SCM_TIMESTAMPNS)
+        return now(CLOCK_REALTIME);
+    struct timespec t;
+    memcpy(&t, CMSG_DATA(found), sizeof t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static int count_frames(uint16_t port, double seconds, uint64_t count, const char *name) {
     static uint8_t data[BATCH][BUFFER];
     static struct iovec parts[BATCH];
     static struct mmsghdr messages[BATCH];
+    static char stamps[BATCH][CMSG_SPACE(sizeof(struct timespec))];
     uint64_t(*records)[3] = malloc(count * sizeof *records);
-    int fd = socket(AF_INET6, SOCK_DGRAM, 0), size = 1 << 26;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0), size = 1 << 26, on = 1;
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+    /* When the kernel got it: how soon this program runs says nothing of who sent it. */
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     if (!records || fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0)
         fail("bind");
     for (int i = 0; i < BATCH; i++) {
         parts[i] = (struct iovec){data[i], BUFFER};
         messages[i].msg_hdr.msg_iov = &parts[i];
         messages[i].msg_hdr.msg_iovlen = 1;
+        messages[i].msg_hdr.msg_control = stamps[i];
     }
     printf("ready\n");
     fflush(stdout);
@@ -136,15 +147,16 @@ static int count_frames(uint16_t port, double seconds, uint64_t count, const cha
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     /* The first may take longer: whoever started this has still to start the sender. */
     while (seen < count && poll(&wait, 1, seen ? (int)(seconds * 1000) : 30000) > 0) {
+        for (int i = 0; i < BATCH; i++)
+            messages[i].msg_hdr.msg_controllen = sizeof stamps[i];
         int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
-        uint64_t time = now(CLOCK_REALTIME);
         for (int i = 0; i < got && seen < count; i++) {
             const uint8_t *frame = data[i] + VXLAN;
             if (messages[i].msg_len < VXLAN + HEADER + 16 || frame[12] != ETHERTYPE >> 8 ||
                 frame[13] != (ETHERTYPE & 0xff))
                 continue;
             records[seen][0] = get(frame + HEADER + 8);
-            records[seen][1] = time;
+            records[seen][1] = stamp(&messages[i].msg_hdr);
             records[seen++][2] = (uint64_t)frame[2] << 24 | frame[3] << 16 | frame[4] << 8 | frame[5];
         }
     }

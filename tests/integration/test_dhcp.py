@@ -135,6 +135,50 @@ def test_a_client_gets_its_lease_from_a_server_on_another_host(
     assert server.ping(lease).lost == 0
 
 
+def test_a_client_that_may_only_use_its_lease_gets_it_and_finds_no_duplicate(
+    lab: Lab, hosts: list[Host], tmp_path: Path
+) -> None:
+    """With `antispoof=mac+ip` at both ends: DHCP, and duplicate address detection over IPv6."""
+    a, b = hosts
+    lease = "10.77.0.152"
+    server_identity, client_identity = lab.identity("server-kept"), lab.identity("client-kept")
+    file = lab.mapping_file("kept.json")
+    file.put(server_identity, b)
+    proxy = {"dhcp-proxy": str(server_identity.mac)}
+    file.put(client_identity, a, arp=[lease], **proxy)
+    for host in hosts:
+        host.create("kept", 10, "files", f"files/config={file.path}", "antispoof=mac+ip")
+    ipv6 = [str(item) for item in client_identity.ips if item.version == 6]
+    server = b.attach("kept", "server-kept")
+    client = a.attach("kept", "client-kept", ips=ipv6, dad=True)
+    b.overlayadm(
+        *("port", "kept", server.port, "--mac", str(server.mac)),
+        *("--ip", server.ipv4, "--ip", server.ipv6),
+    )
+    a.overlayadm(
+        *("port", "kept", client.port, "--mac", str(client.mac)),
+        *("--ip", lease, "--ip", client.ipv6),
+    )
+
+    with dhcp_server(server, {client: lease}, tmp_path):
+        said = get_lease(client, tmp_path, "-a")
+        assert f"lease {lease} from {server.ipv4}" in said, said
+
+    wait_for("duplicate detection to end", lambda: "tentative" not in addresses(client))
+    assert "dadfailed" not in addresses(client)
+    assert client.ping(server).lost == 0
+    assert client.ping(server.ipv6).lost == 0
+    # Any other address than its own gets it nowhere.
+    client.run("ip", "address", "delete", f"{lease}/24", "dev", "eth0")
+    client.run("ip", "address", "add", "10.77.0.153/24", "dev", "eth0")
+    assert client.ping(server, wait=0.3).lost == 1
+
+
+def addresses(guest: Guest) -> str:
+    """Return the addresses of a guest, as `ip` shows them."""
+    return guest.run("ip", "address", "show", "dev", "eth0").stdout
+
+
 def test_broadcast_that_a_plugin_ponders_for_ever_delays_neither_arp_nor_dhcp(
     lab: Lab, hosts: list[Host], tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from support.lab import Host, Lab
 from support.shared_lab import overlays_of_a_test
 from support.waiting import wait_for
 from varpd.control.client import Client
+from varpd.datapath.linux import netlink
+from varpd.datapath.linux.nft.wire import NETLINK_NETFILTER
 from varpd.net import vxlan
 
 pytestmark = pytest.mark.integration
@@ -29,6 +31,7 @@ CHUNK: Final = 200
 
 NOBODY: Final = "02:00:5e:10:77:77"
 PUNT_PORT: Final = 789
+NETLINK_ROUTE: Final = 0
 ROUNDS: Final = 60
 
 
@@ -247,3 +250,39 @@ def test_other_peoples_links_rows_and_rules_change_nothing(
     before = shown(a)
     unharmed(a, guests, attack)
     assert shown(a) == before
+
+
+def ports_of(host: Host) -> list[tuple[int, int]]:
+    """Return the netlink sockets of a host's daemon: protocol and port."""
+    held = set()
+    for entry in Path(f"/proc/{host.varpd.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.add(str(entry.readlink()))
+    table = host.run("cat", "/proc/net/netlink").stdout.splitlines()[1:]
+    fields = [line.split() for line in table]
+    return [(int(each[1]), int(each[2])) for each in fields if f"socket:[{each[-1]}]" in held]
+
+
+def test_no_program_can_speak_to_varpd_in_the_kernels_name(
+    hosts: list[Host], guests: list[Guest]
+) -> None:
+    """Not even one with all rights: what it sends to the daemon's netlink sockets is refused."""
+    a, _ = hosts
+    ports = ports_of(a)
+    assert {protocol for protocol, _ in ports} == {NETLINK_ROUTE, NETLINK_NETFILTER}
+    noise = [
+        netlink.HEADER.pack(16, kind, 0, 0, 0) + bytes(range(size))
+        for kind in (netlink.NLMSG_ERROR, netlink.RTM_NEWLINK, netlink.RTM_NEWNEIGH)
+        for size in (0, 1, 20, 200)
+    ]
+
+    def attack() -> None:
+        for protocol, port in ports:
+            with a.namespace.entered():
+                sender = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+            with sender:
+                for data in noise:
+                    with pytest.raises(ConnectionRefusedError):
+                        sender.sendto(data, (port, 0))
+
+    unharmed(a, guests, attack)

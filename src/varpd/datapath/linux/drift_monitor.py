@@ -159,10 +159,12 @@ class DriftMonitor:
 
     def _take_row(self, data: bytes, message: netlink.Message) -> None:
         at = message.start + netlink.NDMSG.size
+        if message.end < at:
+            return
         _, ifindex, _, flags, _ = netlink.NDMSG.unpack_from(data, message.start)
         overlay = self._devices.get(ifindex)
         mac = data[at + len(_MAC_ATTRIBUTE) : at + len(_MAC_ATTRIBUTE) + MAC_SIZE]
-        plain = data.startswith(_MAC_ATTRIBUTE, at) and mac != ZERO
+        plain = data.startswith(_MAC_ATTRIBUTE, at) and len(mac) == MAC_SIZE and mac != ZERO
         if overlay is None or not plain:
             row = netlink.parse_fdb_row(data, message)
             if row is None:
@@ -181,13 +183,13 @@ class DriftMonitor:
         (touched.written if message.kind == netlink.RTM_NEWNEIGH else touched.removed).add(mac)
 
     def _take_link(self, data: bytes, message: netlink.Message) -> None:
-        index = netlink.link_index(data, message)
+        link = netlink.parse_port(data, message)
+        if link is None:
+            return
+        index, _, master = link
         if index == LOOPBACK:
             self._touched_loopback = True
             return
-        overlay = self._links.get(index)
-        if overlay is None:
-            _, _, master = netlink.parse_port(data, message)
-            overlay = self._bridges.get(master)
+        overlay = self._links.get(index) or self._bridges.get(master)
         if overlay is not None:
             self._touched_links.add(overlay)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from varpd.datapath.linux import link_attributes, names
+from varpd.datapath.linux import link_attributes, names, netlink
 from varpd.net.addresses import ZERO, IpAddress, MacAddress
 from varpd.provider.answers import Target
 
@@ -112,6 +112,8 @@ class KernelReader:
     def __init__(self) -> None:
         link_attributes.register()
         self._route = IPRoute(ext_ack=True)
+        with socket.socket(fileno=os.dup(self._route.fileno())) as opened:
+            netlink.hear_kernel_only(opened)
 
     def close(self) -> None:
         """End the connection."""

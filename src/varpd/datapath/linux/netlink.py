@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from varpd.net.addresses import IpAddress
+from varpd.net.addresses import MAC_SIZE, IpAddress
 
 SOL_NETLINK: Final = 270
 """Level of the options of netlink sockets; Python's socket module does not have it."""
@@ -92,6 +92,7 @@ _IFLA_EXT_MASK: Final = 29
 _RTEXT_FILTER_SKIP_STATS: Final = 8
 _NO_BYTES: Final = b""
 _IPV4_SIZE: Final = 4
+_ADDRESS_SIZES: Final = frozenset({_IPV4_SIZE, 16})
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -203,6 +204,18 @@ def destination_deletion(row: FdbRow) -> bytes:
     return HEADER.pack(HEADER.size + len(body), RTM_DELNEIGH, NLM_F_REQUEST, 0, 0) + body
 
 
+def hear_kernel_only(opened: socket.socket) -> None:
+    """Have a netlink socket take nothing from other programs, which may be privileged enough.
+
+    A connected one refuses what does not come from its peer, here the kernel (netlink_unicast of
+    net/netlink/af_netlink.c); what is told to a group comes from the kernel in any case.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    opened.connect((0, 0))
+
+
 def messages(data: bytes) -> Iterator[Message]:
     """Read the messages of one datagram from the kernel."""
     at = 0
@@ -228,35 +241,37 @@ def attributes(data: bytes, at: int, end: int) -> dict[int, bytes]:
         length, kind = ATTRIBUTE.unpack_from(data, at)
         if length < ATTRIBUTE.size:
             break
+        if at + length > end:
+            break
         found[kind & _TYPE_MASK] = data[at + ATTRIBUTE.size : at + length]
         at += align(length)
     return found
 
 
 def parse_fdb_row(data: bytes, message: Message) -> FdbRow | None:
-    """Read an RTM_NEWNEIGH or RTM_DELNEIGH; None if it is not about an FDB."""
+    """Read an RTM_NEWNEIGH or RTM_DELNEIGH; None if it is about no row of an FDB, or cut off."""
+    if message.end - message.start < NDMSG.size:
+        return None
     family, ifindex, state, flags, _ = NDMSG.unpack_from(data, message.start)
     if family != socket.AF_BRIDGE:
         return None
     found = attributes(data, message.start + NDMSG.size, message.end)
-    mac = found.get(NDA_LLADDR)
-    if mac is None:
+    mac = found.get(NDA_LLADDR, _NO_BYTES)
+    destination = found.get(NDA_DST, _NO_BYTES)
+    if len(mac) != MAC_SIZE or (destination and len(destination) not in _ADDRESS_SIZES):
         return None
-    port = found.get(NDA_PORT)
-    master = found.get(_NDA_MASTER)
-    vlan = found.get(_NDA_VLAN)
     return FdbRow(
         ifindex,
         state,
         flags,
         mac,
-        found.get(NDA_DST, _NO_BYTES),
-        None if port is None else _PORT.unpack(port)[0],
-        0 if master is None else _U32.unpack(master)[0],
-        0 if vlan is None else _VLAN.unpack(vlan)[0],
-        _u32(found.get(NDA_VNI)),
-        _u32(found.get(NDA_IFINDEX)) or 0,
-        _u32(found.get(NDA_NH_ID)) or 0,
+        destination,
+        _number(_PORT, found.get(NDA_PORT)),
+        _number(_U32, found.get(_NDA_MASTER)) or 0,
+        _number(_VLAN, found.get(_NDA_VLAN)) or 0,
+        _number(_U32, found.get(NDA_VNI)),
+        _number(_U32, found.get(NDA_IFINDEX)) or 0,
+        _number(_U32, found.get(NDA_NH_ID)) or 0,
     )
 
 
@@ -270,31 +285,36 @@ def row_ages(data: bytes, message: Message) -> tuple[float | None, float | None]
     return used / TICKS, updated / TICKS
 
 
-def _u32(value: bytes | None) -> int | None:
-    return None if value is None else int(_U32.unpack(value)[0])
+def _number(form: struct.Struct, value: bytes | None) -> int | None:
+    """Return the number in an attribute; None if there is none, or none of that size."""
+    return None if value is None or len(value) != form.size else int(form.unpack(value)[0])
 
 
 def parse_address(data: bytes, message: Message) -> LocalAddress | None:
-    """Read an RTM_NEWADDR or RTM_DELADDR; None if there is no address in it."""
+    """Read an RTM_NEWADDR or RTM_DELADDR; None if there is no address in it, or it is cut off."""
+    if message.end - message.start < _IFADDRMSG.size:
+        return None
     _, prefix, _, _, ifindex = _IFADDRMSG.unpack_from(data, message.start)
     found = attributes(data, message.start + _IFADDRMSG.size, message.end)
     # On a point-to-point link IFA_ADDRESS is the other side's.
     address = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
-    return None if address is None else LocalAddress(ifindex, prefix, address)
+    if address is None or len(address) not in _ADDRESS_SIZES:
+        return None
+    return LocalAddress(ifindex, prefix, address)
 
 
-def link_index(data: bytes, message: Message) -> int:
-    """Return the index of the link that an RTM_NEWLINK or RTM_DELLINK is about."""
-    return int(_IFINFOMSG.unpack_from(data, message.start)[2])
+def parse_port(data: bytes, message: Message) -> tuple[int, str, int] | None:
+    """Read an RTM_NEWLINK or RTM_DELLINK.
 
-
-def parse_port(data: bytes, message: Message) -> tuple[int, str, int]:
-    """Read an RTM_NEWLINK: the index and name of a link, and the index of its bridge or 0."""
+    Returns:
+        The index and name of a link, and the index of its bridge or 0; None if it is cut off.
+    """
+    if message.end - message.start < _IFINFOMSG.size:
+        return None
     _, _, ifindex, _, _ = _IFINFOMSG.unpack_from(data, message.start)
     found = attributes(data, message.start + _IFINFOMSG.size, message.end)
     name = found.get(_IFLA_IFNAME, _NO_BYTES).rstrip(b"\0").decode(errors="replace")
-    master = found.get(_IFLA_MASTER)
-    return ifindex, name, 0 if master is None else _U32.unpack(master)[0]
+    return ifindex, name, _number(_U32, found.get(_IFLA_MASTER)) or 0
 
 
 def port_forwards(data: bytes, message: Message) -> int:

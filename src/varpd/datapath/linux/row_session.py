@@ -56,6 +56,7 @@ def open_row_socket() -> RowSocket:
     try:
         opened.setblocking(False)
         opened.bind((0, 0))
+        netlink.hear_kernel_only(opened)
         # The reason in words. NETLINK_CAP_ACK stays off: the refused message must be in the answer.
         opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_EXT_ACK, 1)
     except BaseException:

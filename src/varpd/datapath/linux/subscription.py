@@ -42,6 +42,7 @@ def subscribe(
         except PermissionError:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         opened.bind((0, 0))
+        netlink.hear_kernel_only(opened)
         for group in groups:
             opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
     except BaseException:

@@ -31,7 +31,12 @@ _ATTEMPTS: Final = 4
 def open_netlink() -> socket.socket:
     """Return a socket for requests; the kernel is asked to heed every filter in them."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+    try:
+        opened.setsockopt(netlink.SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        netlink.hear_kernel_only(opened)
+    except BaseException:
+        opened.close()
+        raise
     return opened
 
 
@@ -89,7 +94,7 @@ def ports(bridge: int) -> dict[str, int]:
             return {}
         raise
     links = (netlink.parse_port(data, message) for data, message in found)
-    return {name: ifindex for ifindex, name, master in links if master == bridge}
+    return {link[1]: link[0] for link in links if link is not None and link[2] == bridge}
 
 
 def open_ports(bridge: int, mask: int) -> set[int]:
@@ -100,11 +105,11 @@ def open_ports(bridge: int, mask: int) -> set[int]:
         if error.errno == errno.ENODEV:
             return set()
         raise
+    links = ((netlink.parse_port(*each), netlink.port_forwards(*each)) for each in found)
     return {
-        netlink.parse_port(data, message)[0]
-        for data, message in found
-        if netlink.parse_port(data, message)[2] == bridge
-        and mask & ~netlink.port_forwards(data, message)
+        link[0]
+        for link, forwards in links
+        if link is not None and link[2] == bridge and mask & ~forwards
     }
 
 

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import structlog
 
 from varpd.datapath.linux.lanes import Barrier, Batch, GroupChange, Lanes, Wanted, Work
+from varpd.datapath.linux.places import Places
 from varpd.datapath.linux.row_session import RowCounters, RowSession, RowSocket, open_row_socket
 from varpd.datapath.linux.rows import GROUP_BIT, Table
 from varpd.engine.commands import Install, InstallReplicas, RemoveRows
@@ -35,7 +36,7 @@ row that sends frames to the wrong place, and there are no more of them than row
 """
 
 QUEUE_INJECTIONS: Final = 16_384
-"""Injections that may wait behind rows.
+"""Injections that may wait behind rows, of all overlays; none can take them all (`Places`).
 
 They come in the pace of guests' questions and plugins' announcements, and end once the kernel's
 lock is free: so many come in seconds of a flood, and whoever asked then has asked again.
@@ -76,8 +77,7 @@ class RowWriter:
         # The loop alone counts up the one, the thread alone the other: no lock is needed.
         self._submitted = 0
         self._finished = 0
-        self._injections = 0
-        self._injections_ended = 0
+        self._injections = Places(QUEUE_INJECTIONS)
         self._stopped = False
         self._open_socket = open_socket
         self._clock = clock
@@ -170,20 +170,20 @@ class RowWriter:
         """Call `send` in the thread, behind all rows submitted so far.
 
         With `overlay`: behind the rows of that one only, and not at all once it is closed. Where
-        `QUEUE_INJECTIONS` wait it is dropped and counted.
+        as many of that overlay wait as there are places left, it is dropped and counted.
         """
-        if self._injections - self._injections_ended >= QUEUE_INJECTIONS:
+        owner = overlay or ""
+        if not self._injections.take(owner):
             self.counters.not_injected += 1
             return
 
         def end() -> None:
-            self._injections_ended += 1
+            self._injections.give(owner)
 
         def run() -> None:
             end()
             send()
 
-        self._injections += 1
         barrier = Barrier(run, drop=None if overlay is None else end)
         self._ask(lambda: self._lanes.put_barrier(barrier, overlay))
 

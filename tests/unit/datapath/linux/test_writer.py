@@ -180,28 +180,33 @@ def test_an_injection_that_fails_ends_nothing(bench: Bench) -> None:
     assert set(bench.kernel.device) == {mac(1)}
 
 
-def test_injections_beyond_the_bound_are_dropped_and_later_ones_are_not(bench: Bench) -> None:
+def test_an_overlay_takes_half_of_the_places_for_injections_and_another_still_finds_some(
+    bench: Bench,
+) -> None:
     seen: list[int] = []
+    half = QUEUE_INJECTIONS // 2
     bench.kernel.free.clear()
     bench.install(ONE, 0)
     assert bench.kernel.waiting.wait(PATIENCE)
-    for number in range(QUEUE_INJECTIONS + 3):
+    for number in range(half + 3):
         bench.writer.inject(partial(seen.append, number), "blue")
+    bench.writer.open("red", 2)
+    bench.writer.inject(partial(seen.append, -1), "red")
+    assert bench.writer.counters.not_injected == 3
     bench.kernel.free.set()
     bench.settle()
-    assert seen == list(range(QUEUE_INJECTIONS))
-    assert bench.writer.counters.not_injected == 3
+    assert sorted(seen) == list(range(-1, half))
 
-    bench.writer.inject(partial(seen.append, -1), "blue")
+    bench.writer.inject(partial(seen.append, -2), "blue")
     bench.settle()
-    assert seen[-1] == -1
+    assert seen[-1] == -2
 
 
 def test_injections_that_were_dropped_with_their_overlay_make_room(bench: Bench) -> None:
-    for _ in range(QUEUE_INJECTIONS):
-        bench.writer.inject(lambda: None, "red")
-    bench.settle()
-    bench.writer.inject(lambda: None, "blue")
+    for _ in range(2):
+        for _ in range(QUEUE_INJECTIONS // 2):
+            bench.writer.inject(lambda: None, "closed")
+        bench.settle()
     assert bench.writer.counters.not_injected == 0
 
 

@@ -58,6 +58,7 @@ class Watch:
             except PermissionError:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
             self._socket.bind((0, 0))
+            netlink.hear_kernel_only(self._socket)
             self._socket.setsockopt(
                 netlink.SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, wire.CHANGES_GROUP
             )

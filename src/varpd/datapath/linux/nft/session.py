@@ -45,6 +45,7 @@ class Session:
                     self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
             self._socket.settimeout(TIMEOUT)
             self._socket.bind((0, 0))
+            netlink.hear_kernel_only(self._socket)
         except BaseException:
             self._socket.close()
             raise

@@ -46,6 +46,10 @@ class FakeSocket:
     def bind(self, _: object) -> None:
         """Have a port."""
 
+    def connect(self, peer: tuple[int, int]) -> None:
+        """Hear nobody but the kernel."""
+        assert peer == (0, 0)
+
     def getsockname(self) -> tuple[int, int]:
         return (PORT, 0)
 
