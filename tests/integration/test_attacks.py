@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 import pytest
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.integration
 
 BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
 ALL_NODES: Final = "33:33:00:00:00:01"
+MLD_ROUTERS: Final = "33:33:00:00:00:16"
 SERVICE: Final = 7777
 """A port of the host where somebody answers."""
 
@@ -58,6 +60,12 @@ ELSEWHERE: Final = {4: "198.51.100.1", 6: "2001:db8:1::1"}
 
 BRIDGE: Final = {4: "10.77.0.200", 6: "fd00:77::200"}
 """Addresses of host a in the guests' networks."""
+
+LINK_LOCAL: Final = "fe80::77:200"
+"""Another of host a, on the bridge's link alone."""
+
+COUNT: Final = 3000
+"""Flows that would be tracked."""
 
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["ipv4", "ipv6"])
@@ -88,7 +96,7 @@ def test_a_guest_is_answered_by_no_service_of_the_host_unless_it_may_be(
     """The same packets are all answered where guests have access: so they are good ones."""
     a, b, _ = hosts
     web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
-    for length, address in (("24", BRIDGE[4]), ("64", BRIDGE[6])):
+    for length, address in (("24", BRIDGE[4]), ("64", BRIDGE[6]), ("64", LINK_LOCAL)):
         a.run("ip", "address", "add", f"{address}/{length}", "dev", "blue", "nodad")
     bridge, mac = mac_of(a, "blue"), str(web.mac)
     four, six = (BRIDGE[4], a.ipv4, ELSEWHERE[4]), (BRIDGE[6], a.ipv6, ELSEWHERE[6])
@@ -99,18 +107,26 @@ def test_a_guest_is_answered_by_no_service_of_the_host_unless_it_may_be(
         for to in six
         for each in (ICMPv6EchoRequest(), *services())
     ]
-    solicitation = Ether(src=mac, dst=ALL_NODES) / (
-        IPv6(src=web.ipv6, dst="ff02::1", hlim=255)
-        / ICMPv6ND_NS(tgt=BRIDGE[6])
+    # The host is asked for its link-local addresses, too: the bridge's, and the underlay's.
+    packets += [
+        IPv6(src=web.identity.link_local, dst=to) / ICMPv6EchoRequest()
+        for to in (LINK_LOCAL, link_local_of(a, UNDERLAY))
+    ]
+    solicitations = [
+        Ether(src=mac, dst=ALL_NODES)
+        / IPv6(src=web.ipv6, dst="ff02::1", hlim=255)
+        / ICMPv6ND_NS(tgt=to)
         / ICMPv6NDOptSrcLLAddr(lladdr=mac)
-    )
+        for to in (BRIDGE[6], LINK_LOCAL, link_local_of(a, UNDERLAY))
+    ]
 
     def attack(tap: Tap) -> None:
         for packet in packets:
             tap.send(Ether(src=mac, dst=bridge) / packet)
         for address in four:
             tap.send(Ether(src=mac, dst=BROADCAST) / IP(src=web.ipv4, dst=address) / services()[1])
-        tap.send(solicitation)
+        for solicitation in solicitations:
+            tap.send(solicitation)
 
     command = ("/usr/bin/python3", "-c", ECHO, *four, *six)
     with a.namespace.popen(*command, stdout=subprocess.PIPE) as service:
@@ -121,15 +137,23 @@ def test_a_guest_is_answered_by_no_service_of_the_host_unless_it_may_be(
             # What is answered to another guest shows that answers would have come.
             assert web.ping(db).lost == 0
             assert web.ping(db.ipv6).lost == 0
-            assert tap.seen(lambda seen: str(seen.src) == bridge) == []
+            # That it listens to groups the host says by itself (RFC 3810, section 5.2.14).
+            assert not tap.seen(lambda seen: str(seen.src) == bridge and seen.dst != MLD_ROUTERS)
 
             a.overlayadm("modify", "blue", "-p", "host_access=on")
 
             attack(tap)
             wanted = {(to, kind) for to in (*four, *six) for kind in ("ping", "tcp", "udp")}
+            wanted.add((LINK_LOCAL, "ping"))
             with contextlib.suppress(AssertionError):
                 wait_for("answers to all", lambda: answered(tap, bridge) == wanted)
             assert answered(tap, bridge) == wanted
+
+
+def link_local_of(host: Host, interface: str) -> str:
+    """Return the link-local address of an interface of a host."""
+    shown = host.run("ip", "-6", "-o", "address", "show", "dev", interface, "scope", "link").stdout
+    return shown.split()[3].partition("/")[0]
 
 
 def services() -> tuple[TCP, UDP]:
@@ -303,3 +327,49 @@ def punt_address(host: Host) -> str:
 def lost(client: Client) -> int:
     """Return how many datagrams the kernel dropped before varpd could read them."""
     return next(each.kernel["lost"] for each in client.stats() if each.overlay == "blue")
+
+
+def test_punts_are_not_tracked(lab: Lab, hosts: list[Host]) -> None:
+    a, b, _ = hosts
+    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
+    stateful = "{ type filter hook input priority 0; ct state invalid drop; }"
+    a.run("nft", "add", "table", "inet", "stateful")
+    a.run("nft", "add", "chain", "inet", "stateful", "input", stateful)
+    try:
+        assert web.ping(db).lost == 0
+        before = tracked(a)
+        with Tap(web.namespace, INTERFACE) as tap:
+            for number in range(COUNT):
+                to = f"02:00:5e:11:{number >> 8:02x}:{number & 255:02x}"
+                tap.send(
+                    Ether(src=str(web.mac), dst=to)
+                    / IP(src=web.ipv4, dst=BRIDGE[4])
+                    / UDP(sport=1024 + number, dport=7)
+                )
+        assert web.ping(db).lost == 0
+        assert tracked(a) <= before + 10
+    finally:
+        a.run("nft", "delete", "table", "inet", "stateful")
+
+
+def tracked(host: Host) -> int:
+    with host.namespace.entered():
+        file = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+        return int(file.read_text(encoding="ascii"))
+
+
+def test_no_local_user_can_take_a_punt_address_meanwhile(lab: Lab, hosts: list[Host]) -> None:
+    a, b, _ = hosts
+    lab.files_overlay("blue", 7, {"web": a, "db": b})
+    punt, family = punt_address(a), "socket.AF_INET" if lab.family == 4 else "socket.AF_INET6"
+    a.varpd.kill()
+    try:
+        script = f"import socket; socket.socket({family}, socket.SOCK_DGRAM).bind(('{punt}', 789))"
+        refused = a.run(
+            *("setpriv", "--reuid", str(NOBODY), "--clear-groups"),
+            *("/usr/bin/python3", "-c", script),
+            check=False,
+        )
+        assert "PermissionError" in refused.stderr
+    finally:
+        a.varpd.start()

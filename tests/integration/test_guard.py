@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -21,8 +20,6 @@ from support.wire_tap import Tap
 pytestmark = pytest.mark.integration
 
 BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
-COUNT: Final = 3000
-"""Frames to as many nobodies, each of a flow of its own."""
 
 RESERVED: Final = [f"01:80:c2:00:00:{number:02x}" for number in range(16)]
 """Addresses whose frames a bridge does not forward by itself (IEEE 802.1Q, table 8-1)."""
@@ -330,48 +327,3 @@ def test_rules_outlive_the_daemon_and_are_taken_over_by_the_next(
     )
     wait_for("the rules to be as before", lambda: rules(a) == before)
     assert web.ping(db).lost == 0
-
-
-def test_punts_are_not_tracked(lab: Lab, hosts: list[Host]) -> None:
-    a, b, _ = hosts
-    web, db = lab.files_overlay("blue", 7, {"web": a, "db": b})
-    stateful = "{ type filter hook input priority 0; ct state invalid drop; }"
-    a.run("nft", "add", "table", "inet", "stateful")
-    a.run("nft", "add", "chain", "inet", "stateful", "input", stateful)
-    try:
-        assert web.ping(db).lost == 0
-        before = tracked(a)
-        with Tap(web.namespace, INTERFACE) as tap:
-            for number in range(COUNT):
-                to = f"02:00:5e:11:{number >> 8:02x}:{number & 255:02x}"
-                tap.send(
-                    Ether(src=str(web.mac), dst=to)
-                    / IP(src=web.ipv4, dst="10.77.0.250")
-                    / UDP(sport=1024 + number, dport=7)
-                )
-        assert web.ping(db).lost == 0
-        assert tracked(a) <= before + 10
-    finally:
-        a.run("nft", "delete", "table", "inet", "stateful")
-
-
-def tracked(host: Host) -> int:
-    with host.namespace.entered():
-        file = Path("/proc/sys/net/netfilter/nf_conntrack_count")
-        return int(file.read_text(encoding="ascii"))
-
-
-def test_no_local_user_can_take_a_punt_address_meanwhile(lab: Lab, hosts: list[Host]) -> None:
-    a, b, _ = hosts
-    lab.files_overlay("blue", 7, {"web": a, "db": b})
-    a.varpd.kill()
-    try:
-        script = "import socket; socket.socket(type=socket.SOCK_DGRAM).bind(('127.86.0.1', 789))"
-        refused = a.run(
-            *("setpriv", "--reuid", str(NOBODY), "--clear-groups"),
-            *("/usr/bin/python3", "-c", script),
-            check=False,
-        )
-        assert "PermissionError" in refused.stderr
-    finally:
-        a.varpd.start()
