@@ -1,6 +1,8 @@
 """varpd beside other firewalls: it works, or says what is in its way and what to do."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ from support.forgery import arrivals, send, wrapped
 from support.lab import Host, Lab
 from support.shared_lab import overlays_of_a_test
 from support.waiting import wait_for
+from varpd.datapath.linux.guard import bridged
 
 pytestmark = pytest.mark.integration
 
@@ -36,6 +39,8 @@ table inet strict {
     }
 }
 """
+
+SECURITY: Final = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 
 RULESETS: Final = Path(__file__).parent / "rulesets"
 """Rules that the real programs made, each file named by program and version."""
@@ -157,12 +162,35 @@ def test_beside_firewalld_all_works_once_the_port_is_open(lab: Lab, hosts: list[
         assert default_rows(host) == ["127.86.0.1"]
 
 
+SWITCHES: Final = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
+
+
+@contextmanager
+def br_netfilter(host: Host) -> Iterator[Callable[[int], None]]:
+    """Yield what has bridged packets go through the rules of a host, or not; at first they do."""
+
+    def switch(value: int) -> None:
+        with host.namespace.entered():
+            for name in SWITCHES:
+                Path("/proc/sys/net/bridge", name).write_text(str(value), encoding="ascii")
+
+    switch(1)
+    try:
+        yield switch
+    finally:
+        switch(0)
+
+
+def printed_cure(text: str) -> list[str]:
+    """Return the command against `FORWARD` policies that is in a text."""
+    found = re.search(r"iptables (-I [A-Z-]+ -m physdev [^`;)]*ACCEPT)", text)
+    assert found is not None
+    return found[1].split()
+
+
 def test_bridged_packets_that_other_rules_drop_are_told(lab: Lab, hosts: list[Host]) -> None:
     a, b = hosts
-    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
-    with a.namespace.entered():
-        switch.write_text("1", encoding="ascii")
-    try:
+    with br_netfilter(a) as switch:
         web, db, other = lab.files_overlay("blue", 7, {"web": a, "db": b, "other": a})
         assert web.ping(db, 3).lost == 0
         assert causes(a) == []
@@ -172,30 +200,31 @@ def test_bridged_packets_that_other_rules_drop_are_told(lab: Lab, hosts: list[Ho
         wait_for("a cause", lambda: causes(a))
         assert "br_netfilter" in causes(a)[0]["message"]
         assert web.ping(other, 2, wait=0.5).lost == 2
+        # What is let through of the other family is no proof.
+        assert web.ping(other.ipv6, 2).lost == 0
 
-        a.run(
-            "nft",
-            "insert",
-            "rule",
-            "ip",
-            "filter",
-            "DOCKER-USER",
-            "iifname",
-            "blue",
-            "oifname",
-            "blue",
-            "accept",
-        )
-
-        assert web.ping(other, 2).lost == 0
+        switch(0)
         wait_for("no cause", lambda: causes(a) == [])
+        assert web.ping(other, 2).lost == 0
 
-        a.run("nft", "flush", "chain", "ip", "filter", "DOCKER-USER")
+
+@pytest.mark.parametrize("where", ["the documentation", "the message"])
+def test_the_cure_that_is_printed_is_one_and_noticed_without_a_guest_that_speaks(
+    lab: Lab, hosts: list[Host], where: str
+) -> None:
+    a, b = hosts
+    with br_netfilter(a):
+        web, _, other = lab.files_overlay("blue", 7, {"web": a, "db": b, "other": a})
+        load(lab, a, DOCKER)
         wait_for("a cause", lambda: causes(a))
-        with a.namespace.entered():
-            switch.write_text("0", encoding="ascii")
-        wait_for("no cause", lambda: causes(a) == [])
+        text = SECURITY.read_text(encoding="utf-8")
+        cure = printed_cure(text if where == "the documentation" else causes(a)[0]["message"])
+
+        with arrivals(other) as seen:
+            a.run("iptables", *cure)
+            wait_for("no cause", lambda: causes(a) == [])
+            assert not seen.has(bridged.MARK)
+
         assert web.ping(other, 2).lost == 0
-    finally:
-        with a.namespace.entered():
-            switch.write_text("0", encoding="ascii")
+        a.run("iptables", "-D", *cure[1:])
+        wait_for("a cause", lambda: causes(a))

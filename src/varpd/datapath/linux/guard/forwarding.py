@@ -3,22 +3,24 @@
 With br_netfilter the host's forward rules hold for bridged packets, too; where their policy is to
 drop (Docker sets it), IPv4 between guests and punts of unknown IPv4 frames are lost in silence.
 
-Two chains of ours count bridged packets, one before everybody's rules and one behind. What got past
-all rules is a proof; packets of which none got past, or a policy to drop without such a proof, is
-what has to be told.
+Two chains of ours count bridged packets, one before everybody's rules and one behind, each family
+by itself. What got past all rules is a proof; packets of which none got past, or a policy to drop
+without such a proof, is what has to be told. Before that, a packet of our own is sent: it may be
+the proof, and needs no guest that happens to speak.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 from varpd.datapath.linux.guard import policies
 
-SWITCHES: Final = (
-    Path("/proc/sys/net/bridge/bridge-nf-call-iptables"),
-    Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
-)
-"""What makes bridged packets go through the host's rules, in the reader's network namespace."""
+SWITCHES: Final = {
+    4: Path("/proc/sys/net/bridge/bridge-nf-call-iptables"),
+    6: Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
+}
+"""What makes bridged packets of a family go through the host's rules, in the reader's namespace."""
 
 MESSAGE: Final = (
     "forward rules of this host drop packets between guests (br_netfilter): set "
@@ -27,56 +29,97 @@ MESSAGE: Final = (
     "iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT"
 )
 
+PATIENCE: Final = 0.1
+"""Seconds that a packet of our own may take over a bridge."""
+
+_STEP: Final = 0.01
+
+Counts = Mapping[int, tuple[int, int]]
+"""How many packets of each family came before all rules, and how many got past them."""
+
 
 class Forwarding:
     """Judges by what is switched on, by policies, and by what was counted."""
 
     def __init__(
         self,
-        counts: Callable[[], tuple[int, int]],
-        switched_on: Callable[[], bool] | None = None,
-        drops: Callable[[], bool] = policies.forward_drops,
+        counts: Callable[[], Counts],
+        switched_on: Callable[[], Collection[int]] | None = None,
+        drops: Callable[[], Collection[int]] = policies.forward_drops,
     ) -> None:
-        """Take what counts packets before and behind all rules, and what tells the rest."""
+        """Take what counts packets before and behind all rules, and what tells the rest.
+
+        `switched_on` and `drops` return families, 4 and 6.
+        """
         self._counts = counts
         self._switched_on = switched_on or _switched_on
         self._drops = drops
-        self._before: tuple[int, int] | None = None
-        self._proved = False
-        self._lost = False
+        self._families = {family: _Family() for family in SWITCHES}
 
     def changed(self) -> None:
         """Take note that rules changed: what was proved or lost before says nothing."""
-        self._proved = self._lost = False
-        self._before = None
+        self._families = {family: _Family() for family in SWITCHES}
 
-    def look(self) -> str | None:
-        """Return what is amiss, or None.
+    def look(self, probe: Callable[[int], None] | None = None) -> str | None:
+        """Return what is amiss, or None; with a `probe` it takes up to `PATIENCE`.
+
+        Args:
+            probe: sends a packet of a family over bridges.
 
         Raises:
             OSError: it cannot be found out.
         """
-        if not self._switched_on():
-            self.changed()
-            return None
-        seen, passed = self._counts()
+        on = self._switched_on()
+        for family in self._families.keys() - set(on):
+            self._families[family] = _Family()
+        amiss = self._amiss(on)
+        if not amiss or probe is None:
+            return MESSAGE if amiss else None
+        for family in sorted(amiss):
+            probe(family)
+        deadline = time.monotonic() + PATIENCE
+        while (amiss := self._amiss(on)) and time.monotonic() < deadline:
+            time.sleep(_STEP)
+        return MESSAGE if amiss else None
+
+    def _amiss(self, on: Collection[int]) -> set[int]:
+        """Return the families of which packets are lost, as far as is known."""
+        if not on:
+            return set()
+        counts = self._counts()
+        judged = {
+            family: self._families[family].judge(*counts.get(family, (0, 0))) for family in on
+        }
+        unsure = {family for family, passes in judged.items() if passes is None}
+        dropped = set(self._drops()) if unsure else set()
+        return {family for family, passes in judged.items() if passes is False} | unsure & dropped
+
+
+class _Family:
+    """What the counts of one family say."""
+
+    def __init__(self) -> None:
+        self._before: tuple[int, int] | None = None
+        self._passes: bool | None = None
+
+    def judge(self, seen: int, passed: int) -> bool | None:
+        """Return whether packets get past all rules; None: nothing says so or otherwise."""
         # Of packets before the rules were as they are, nothing follows.
         old_seen, old_passed = self._before or (seen, passed)
         self._before = (seen, passed)
         if passed > old_passed:
-            self._proved, self._lost = True, False
+            self._passes = True
         elif seen > old_seen:
-            self._proved, self._lost = False, True
-        if self._lost or (not self._proved and self._drops()):
-            return MESSAGE
-        return None
+            self._passes = False
+        return self._passes
 
 
-def _switched_on() -> bool:
-    for file in SWITCHES:
+def _switched_on() -> set[int]:
+    on = set()
+    for family, file in SWITCHES.items():
         try:
             if file.read_text(encoding="ascii").strip() == "1":
-                return True
+                on.add(family)
         except OSError:
             continue
-    return False
+    return on

@@ -39,6 +39,9 @@ Tell = Callable[[str, str | None], None]
 Prove = Callable[[str], str | None]
 """Proves that an overlay's frames get to varpd, or finds another way; returns what is amiss."""
 
+Probe = Callable[[int], None]
+"""Sends a packet of a family, 4 or 6, over overlays' bridges."""
+
 
 class Guard:
     """Guards overlays from `start` to `stop`; `put` and `remove` may be called from any thread."""
@@ -50,6 +53,7 @@ class Guard:
 
         self._tell = tell
         self._prove: Prove | None = None
+        self._probe: Probe | None = None
         self._proving = threading.Lock()
         self._forwarding = Forwarding(self.tables.counts)
         self._faults: dict[str, dict[str, str]] = {}
@@ -65,9 +69,9 @@ class Guard:
         self._next_check = 0.0
         self._next_forwarding = 0.0
 
-    def start(self, prove: Prove) -> None:
-        """Begin; `prove` proves ways, in the guard's thread."""
-        self._prove = prove
+    def start(self, prove: Prove, probe: Probe | None = None) -> None:
+        """Begin; `prove` and `probe` are called in the guard's thread."""
+        self._prove, self._probe = prove, probe
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # Without nftables there is nothing to hear of, which is said of each overlay.
         with suppress(OSError):
@@ -205,7 +209,7 @@ class Guard:
     def _look_at_forwarding(self) -> None:
         self._next_forwarding = time.monotonic() + RETRY
         try:
-            message = self._forwarding.look()
+            message = self._forwarding.look(self._probe)
         except OSError as error:
             log.debug("cannot count bridged frames", error=str(error))
             return

@@ -11,20 +11,22 @@ from varpd.datapath.linux.nft.objects import Hook
 from varpd.datapath.linux.nft.session import Session
 from varpd.datapath.linux.nft.wire import Family, Kind
 
-_FAMILIES: Final = (Family.IPV4, Family.IPV6, Family.INET)
+_FAMILIES: Final = {Family.IPV4: {4}, Family.IPV6: {6}, Family.INET: {4, 6}}
 
 
-def forward_drops(connect: Callable[[], Connection] = Session) -> bool:
-    """Return whether a chain of nftables, or of iptables above it, drops what is forwarded.
+def forward_drops(connect: Callable[[], Connection] = Session) -> set[int]:
+    """Return the families, 4 and 6, of which others drop what is forwarded.
+
+    That is, by the policy of a chain of nftables, or of iptables above it.
 
     `connect` returns a connection to nftables.
 
     Raises:
         OSError: it cannot be found out.
     """
-    session = connect()
+    session, dropped = connect(), set()
     try:
-        for family in _FAMILIES:
+        for family, versions in _FAMILIES.items():
             for number, attributes in session.dump(Kind.GETCHAIN, family):
                 found = reading.chain(number, attributes)
                 chain = found.chain
@@ -33,7 +35,7 @@ def forward_drops(connect: Callable[[], Connection] = Session) -> bool:
                     and chain.hook == Hook.FORWARD
                     and chain.policy is Verdict.DROP
                 ):
-                    return True
+                    dropped |= versions
     finally:
         session.close()
-    return False
+    return dropped

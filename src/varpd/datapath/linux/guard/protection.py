@@ -1,7 +1,7 @@
 """The guard of one datapath: what has to happen to it when overlays come, change and go."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -11,7 +11,7 @@ from msgspec import structs
 
 from varpd.datapath.base import Antispoof, Link
 from varpd.datapath.linux import names, netlink, refusals, tables
-from varpd.datapath.linux.guard import links
+from varpd.datapath.linux.guard import bridged, links
 from varpd.datapath.linux.guard.admission import Admission
 from varpd.datapath.linux.guard.guard import Guard
 from varpd.datapath.linux.guard.rules import Guarded, Sources
@@ -64,7 +64,7 @@ class Protection:
         """
         self._apply = apply
         self._ways = PuntWays(self._threads, reader, caring, self._way_changed)
-        self.guard.start(self._ways.prove)
+        self.guard.start(self._ways.prove, partial(_probe, self._open, self._seen))
 
     async def stop(self) -> None:
         """End; the rules stay, and protect."""
@@ -266,6 +266,15 @@ def _destinations(device: int, mode: Mode) -> frozenset[IpAddress]:
         # A default destination is varpd itself, but in POINT mode.
         if row.destination and (row.mac != ZERO or mode is Mode.POINT)
     )
+
+
+def _probe(
+    overlays: Mapping[str, tuple[Link, Made]], seen: Mapping[str, tuple[Port, ...]], family: int
+) -> None:
+    """Send a packet where there are guests whom rules may cut off; in the guard's thread."""
+    # A list at once, since the event loop changes what there is.
+    links = [link for link, _ in list(overlays.values()) if seen.get(link.name)]
+    bridged.send(links, family)
 
 
 def _remove(guard: Guard, overlay: str) -> None:

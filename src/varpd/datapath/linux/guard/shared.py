@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from varpd.datapath.linux.guard import matches
+from varpd.datapath.linux.guard import bridged, matches
 from varpd.datapath.linux.guard.layout import (
     BRIDGED,
     FROM_HERE,
@@ -17,8 +17,9 @@ from varpd.datapath.linux.guard.layout import (
 )
 from varpd.datapath.linux.nft import expressions
 from varpd.datapath.linux.nft.content import Content
-from varpd.datapath.linux.nft.expressions import Base, Compare, Meta, Verdict
+from varpd.datapath.linux.nft.expressions import Base, Compare, Expression, Meta, Verdict
 from varpd.datapath.linux.nft.objects import Chain, Element, Hook, Rule, Set, Type
+from varpd.net.udp import Datagram
 
 _RAW: Final = -300
 """NF_IP_PRI_RAW: before connection tracking."""
@@ -142,6 +143,28 @@ def _forwarded() -> tuple[Rule, ...]:
             (expressions.meta(Meta.OIF), expressions.lookup(LINKS), *matches.counted_drop()),
             "nothing is routed into an overlay",
         ),
-        Rule(SEEN, (*pair, expressions.counter()), "bridged frames before all rules"),
-        Rule(PASSED, (*pair, expressions.counter()), "bridged frames behind all rules"),
+        *_counting(SEEN, pair, "before all rules"),
+        *_counting(PASSED, pair, "behind all rules"),
+        Rule(
+            PASSED,
+            (
+                *pair,
+                expressions.payload(Base.TRANSPORT, Datagram.HEADER_SIZE, len(bridged.MARK)),
+                expressions.compare(bridged.MARK),
+                *matches.counted_drop(),
+            ),
+            "sent by varpd to find out whether it gets here",
+        ),
+    )
+
+
+def _counting(chain: str, pair: tuple[Expression, ...], where: str) -> tuple[Rule, ...]:
+    """Return what counts each family by itself, in the order in which counts are read."""
+    return tuple(
+        Rule(
+            chain,
+            (*matches.has(Meta.NFPROTO, bytes([proto])), *pair, expressions.counter()),
+            f"bridged packets of IPv{family} {where}",
+        )
+        for family, proto in matches.NFPROTO.items()
     )

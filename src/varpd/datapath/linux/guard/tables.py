@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from varpd.datapath.linux.guard import antispoof, layout, rules, shared, snapshot
+from varpd.datapath.linux.guard import antispoof, layout, matches, rules, shared, snapshot
 from varpd.datapath.linux.guard.layout import BRIDGE, INET, NETDEV
 from varpd.datapath.linux.guard.rules import Guarded
 from varpd.datapath.linux.guard.snapshot import SHARED, Connection, Parts
@@ -109,21 +109,22 @@ class GuardTables:
                 self.repairs += 1
             return not changed
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many bridged frames netfilter saw, and how many got past all rules.
+    def counts(self) -> dict[int, tuple[int, int]]:
+        """Return how many bridged packets netfilter saw, and how many got past all rules.
+
+        The key is the family, 4 or 6.
 
         Raises:
             OSError: the kernel refuses.
         """
         with self._lock:
             if self._there is None:
-                return 0, 0
-            found = {
-                rule.chain: reading.counted(rule)
+                return {}
+            seen, passed = (
+                map(reading.counted, snapshot.read_rules(self._speaking(), INET, name))
                 for name in (layout.SEEN, layout.PASSED)
-                for rule in snapshot.read_rules(self._speaking(), INET, name)
-            }
-            return found.get(layout.SEEN, 0), found.get(layout.PASSED, 0)
+            )
+            return dict(zip(matches.NFPROTO, zip(seen, passed, strict=False), strict=False))
 
     def refused(self) -> dict[str, dict[str, int]]:
         """Return how many frames antispoof refused, by overlay and port, see `Datapath`.

@@ -9,19 +9,28 @@ class Bridged:
     """Packets, rules and a switch."""
 
     def __init__(self) -> None:
-        self.seen = self.passed = 0
-        self.switched_on = True
-        self.drops = False
-        self.forwarding = Forwarding(
-            lambda: (self.seen, self.passed), lambda: self.switched_on, lambda: self.drops
-        )
+        self.seen = {4: 0, 6: 0}
+        self.passed = {4: 0, 6: 0}
+        self.switched_on = {4, 6}
+        self.drops: set[int] = set()
+        self.lost: set[int] = set()
+        """Families that rules drop in truth."""
+        self.probed: list[int] = []
+        self.forwarding = Forwarding(self.counts, lambda: self.switched_on, lambda: self.drops)
 
-    def send(self, *, lost: bool = False) -> None:
-        self.seen += 1
-        self.passed += not lost
+    def counts(self) -> dict[int, tuple[int, int]]:
+        return {family: (self.seen[family], self.passed[family]) for family in (4, 6)}
 
-    def change(self, *, drops: bool) -> None:
-        self.drops = drops
+    def send(self, family: int = 4, *, lost: bool = False) -> None:
+        self.seen[family] += 1
+        self.passed[family] += not lost
+
+    def probe(self, family: int) -> None:
+        self.probed.append(family)
+        self.send(family, lost=family in self.lost)
+
+    def change(self, *drops: int) -> None:
+        self.drops = set(drops)
         self.forwarding.changed()
 
     def look(self) -> str | None:
@@ -40,43 +49,79 @@ def test_without_such_rules_nothing_is_amiss(bridged: Bridged) -> None:
 
 
 def test_a_policy_to_drop_is_told_before_anything_is_lost(bridged: Bridged) -> None:
-    bridged.change(drops=True)
+    bridged.change(4)
     assert bridged.look() == MESSAGE
 
 
 def test_a_packet_that_gets_through_is_proof_against_the_policy(bridged: Bridged) -> None:
-    bridged.change(drops=True)
+    bridged.change(4)
     bridged.look()
     bridged.send()
     assert bridged.look() is None
     assert bridged.look() is None
+
+
+def test_a_packet_of_the_other_family_is_none(bridged: Bridged) -> None:
+    bridged.change(4)
+    bridged.look()
+    bridged.send(6)
+    assert bridged.look() == MESSAGE
 
 
 def test_what_got_through_before_the_rules_changed_proves_nothing(bridged: Bridged) -> None:
     bridged.look()
     bridged.send()
-    bridged.change(drops=True)
+    bridged.change(4)
     assert bridged.look() == MESSAGE
 
 
+@pytest.mark.parametrize("family", [4, 6])
 def test_packets_of_which_none_gets_through_are_told_whatever_the_policies(
-    bridged: Bridged,
+    bridged: Bridged, family: int
 ) -> None:
     bridged.look()
-    bridged.send(lost=True)
+    bridged.send(family, lost=True)
     assert bridged.look() == MESSAGE
     assert bridged.look() == MESSAGE
-    bridged.send()
+    bridged.send(family)
     assert bridged.look() is None
 
 
 def test_where_bridged_packets_are_left_alone_nothing_is_amiss(bridged: Bridged) -> None:
-    bridged.change(drops=True)
+    bridged.change(4)
     assert bridged.look() == MESSAGE
-    bridged.switched_on = False
+    bridged.switched_on = {6}
+    assert bridged.look() is None
+    bridged.switched_on = set()
     assert bridged.look() is None
 
 
+def test_where_the_policy_is_to_drop_an_own_packet_finds_out_what_the_rules_do(
+    bridged: Bridged,
+) -> None:
+    bridged.change(4, 6)
+    bridged.lost = {4, 6}
+    assert bridged.forwarding.look(bridged.probe) == MESSAGE
+    assert bridged.probed == [4, 6]
+    bridged.lost = {4}
+    assert bridged.forwarding.look(bridged.probe) == MESSAGE
+    bridged.lost = set()
+    assert bridged.forwarding.look(bridged.probe) is None
+
+
+def test_no_own_packet_is_sent_where_nothing_is_amiss(bridged: Bridged) -> None:
+    assert bridged.forwarding.look(bridged.probe) is None
+    bridged.send()
+    assert bridged.forwarding.look(bridged.probe) is None
+    assert bridged.probed == []
+
+
+def test_an_own_packet_that_goes_nowhere_proves_nothing(bridged: Bridged) -> None:
+    bridged.change(4)
+    assert bridged.forwarding.look(bridged.probed.append) == MESSAGE
+    assert bridged.probed == [4]
+
+
 def test_a_switch_that_is_not_there_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("varpd.datapath.linux.guard.forwarding.SWITCHES", ())
-    assert Forwarding(lambda: (0, 0), drops=lambda: True).look() is None
+    monkeypatch.setattr("varpd.datapath.linux.guard.forwarding.SWITCHES", {})
+    assert Forwarding(dict, drops=lambda: {4}).look() is None

@@ -209,6 +209,6 @@ def test_without_overlays_nothing_is_there_to_be_checked(
     there: FakeNftables, tables: GuardTables
 ) -> None:
     assert tables.check()
-    assert tables.counts() == (0, 0)
+    assert tables.counts() == {}
     assert tables.port == 0
     assert there.changes == []
