@@ -1,5 +1,12 @@
 """SVP, the protocol in which hosts of a Triton data centre ask its Portolan server.
 
+    plugin        what varpd asks, and the properties
+    remote        the servers behind one name, and the requests spread over them
+    connection    one TCP connection with its session
+    log           following the log of this host
+    shootdown     what other hosts say
+    memory        answers kept for a while; pure
+    backoff       the pauses between tries; pure
     session       one connection: requests and their answers, time-outs, pings; pure
     wire          how a TCP stream carries messages; pure
     messages      ping, mappings, bulk, shootdown; pure
@@ -8,3 +15,7 @@
 
 A message exists only when the wire can carry it; reading anything else raises `DecodeError`.
 """
+
+from varpd.plugins.svp.plugin import SvpPlugin
+
+__all__ = ["SvpPlugin"]

@@ -74,7 +74,7 @@ class Fault(StrEnum):
     """The type of a VL3 request is none, or not that of its address."""
     BULK_TYPE = "svp-bulk-type"
     RECORD = "svp-record"
-    """A record of the log is of no known type or is cut off."""
+    """A record of the log is cut off."""
 
 
 def pack_ip(address: IpAddress) -> bytes:

@@ -5,7 +5,7 @@ sent again. A message here is the body behind the header (`wire`).
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Self, TypeAlias
 from uuid import UUID
 
@@ -128,15 +128,13 @@ class LogAck:
 
     status: Status
     records: tuple[Record, ...] = ()
+    unknown: int | None = field(default=None, compare=False)
+    """Type of the record that ended the reading: how long one of an unknown type is cannot be
+    known, so neither can what stands behind it. It is not sent on."""
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """Read a body.
-
-        Raises:
-            DecodeError: an unknown status, or a record of unknown type or cut off. How long a
-                record of unknown type is cannot be known, so nothing behind it can be read.
-        """
+        """Read a body. Raises: DecodeError, an unknown status, or a record that is cut off."""
         check_size("log answer", body, _NUMBER.size)
         status = parse_status(_NUMBER.unpack_from(body)[0])
         records: list[Record] = []
@@ -146,7 +144,7 @@ class LogAck:
             (number,) = _NUMBER.unpack_from(body, at)
             kind = _RECORDS.get(number)
             if kind is None:
-                raise DecodeError(Fault.RECORD, f"log record of unknown type {number}")
+                return cls(status, tuple(records), number)
             end = at + kind.LAYOUT.size
             if end > len(body):
                 raise DecodeError(Fault.RECORD, f"log record of type {number} is cut off")

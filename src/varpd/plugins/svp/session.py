@@ -16,7 +16,7 @@ from varpd.plugins.svp.fields import Operation
 from varpd.plugins.svp.messages import Ping
 from varpd.plugins.svp.wire import Message, Stream, serialize
 
-TIMEOUT: Final = 30.0
+TIMEOUT: Final = 10.0
 """Seconds after which a missing answer breaks a session."""
 
 IDLE: Final = 30.0
@@ -68,6 +68,8 @@ class Session:
         self._last_id = 0
         self._heard = now
         self.state = State.OPEN
+        self.has_answered = False
+        """Whether anything was answered as it should be."""
         self.fault: str | None = None
         """Why the session is broken, for the log."""
 
@@ -102,6 +104,7 @@ class Session:
                     return self._broken(f"{frame.operation.name} in answer to {asked}", answers)
                 message = frame.message()
                 del self._pending[frame.id]
+                self.has_answered = True
                 if not isinstance(pending.request, Ping):
                     answers.append(Answer(frame.id, message))
         except DecodeError as error:
