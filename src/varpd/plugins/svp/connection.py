@@ -21,6 +21,10 @@ PROVE: Final = 5.0
 """Seconds in which the first answer, a PONG, has to come."""
 
 
+ANSWER: Final = 10.0
+"""Seconds in which an answer has to come; where it does not, the connection is given up."""
+
+
 class Asked(Protocol):
     """Somebody who waits for an answer."""
 
@@ -37,7 +41,7 @@ class Connection(asyncio.Protocol):
         """Take whom it leads to."""
         self.address = address
         self._loop = asyncio.get_running_loop()
-        self.session = Session(self._loop.time())
+        self.session = Session(self._loop.time(), ANSWER)
         self.ended: asyncio.Future[str] = self._loop.create_future()
         """Done, with the reason, when no more can be asked; then `unanswered` is final."""
         self.proved: asyncio.Future[None] = self._loop.create_future()

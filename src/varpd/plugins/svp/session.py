@@ -16,9 +16,6 @@ from varpd.plugins.svp.fields import Operation
 from varpd.plugins.svp.messages import Ping
 from varpd.plugins.svp.wire import Message, Stream, serialize
 
-TIMEOUT: Final = 10.0
-"""Seconds after which a missing answer breaks a session."""
-
 IDLE: Final = 30.0
 """Seconds without a word from the server after which it is asked whether it is there."""
 
@@ -61,7 +58,7 @@ class _Pending:
 class Session:
     """The requests of one connection; `now` is in seconds of any clock that never goes back."""
 
-    def __init__(self, now: float, timeout: float = TIMEOUT, idle: float = IDLE) -> None:
+    def __init__(self, now: float, timeout: float, idle: float = IDLE) -> None:
         self._timeout, self._idle = timeout, idle
         self._stream = Stream()
         self._pending: dict[int, _Pending] = {}  # in the order of their deadlines

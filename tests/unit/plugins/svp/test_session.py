@@ -27,7 +27,7 @@ def sent(data: bytes) -> tuple[int, Message]:
 
 @given(st.permutations(range(8)))
 def test_answers_find_their_requests_in_any_order(order: list[int]) -> None:
-    session = Session(0)
+    session = Session(0, 30)
     ids = [session.ask(REQUEST, 0)[0] for _ in order]
     wire = b"".join(serialize(ids[at], messages.Vl2Ack(Status.OK, at)) for at in order)
     wanted = [Answer(ids[at], messages.Vl2Ack(Status.OK, at)) for at in order]
@@ -36,7 +36,7 @@ def test_answers_find_their_requests_in_any_order(order: list[int]) -> None:
 
 
 def test_what_is_sent_is_the_request_under_its_id() -> None:
-    number, data = Session(0).ask(REQUEST, 0)
+    number, data = Session(0, 30).ask(REQUEST, 0)
     assert sent(data) == (number, REQUEST)
 
 
@@ -51,7 +51,7 @@ def test_what_is_sent_is_the_request_under_its_id() -> None:
 def test_a_reply_that_fits_nothing_breaks_the_session(
     number: int, reply: Message, fault: str
 ) -> None:
-    session = Session(0)
+    session = Session(0, 30)
     session.ask(REQUEST, 0)
     assert session.receive(serialize(number, reply), 1) == []
     assert session.state is State.BROKEN
@@ -60,7 +60,7 @@ def test_a_reply_that_fits_nothing_breaks_the_session(
 
 
 def test_an_answer_in_front_of_a_fault_counts_and_the_rest_is_to_be_asked_again() -> None:
-    session = Session(0)
+    session = Session(0, 30)
     for _ in range(2):
         session.ask(REQUEST, 0)
     assert session.receive(serialize(1, FOUND) + bytes(16), 1) == [Answer(1, FOUND)]
@@ -70,7 +70,7 @@ def test_an_answer_in_front_of_a_fault_counts_and_the_rest_is_to_be_asked_again(
 
 
 def test_a_second_answer_breaks_the_session() -> None:
-    session = Session(0)
+    session = Session(0, 30)
     session.ask(REQUEST, 0)
     assert session.receive(serialize(1, FOUND) * 2, 1) == [Answer(1, FOUND)]
     assert session.state is State.BROKEN
@@ -100,7 +100,7 @@ def test_a_quiet_server_is_asked_whether_it_is_there() -> None:
 
 
 def test_winding_down_waits_for_the_answers_and_takes_no_more() -> None:
-    session = Session(0)
+    session = Session(0, 30)
     session.ask(REQUEST, 0)
     session.wind_down()
     with pytest.raises(ValueError, match="winding-down"):
@@ -110,14 +110,14 @@ def test_winding_down_waits_for_the_answers_and_takes_no_more() -> None:
 
 
 def test_winding_down_with_nothing_asked_is_done_at_once() -> None:
-    session = Session(0)
+    session = Session(0, 30)
     session.wind_down()
     session.break_off("reset")
     assert (session.state, session.fault) == (State.DONE, None)
 
 
 def test_a_connection_that_ends_leaves_its_requests_to_others() -> None:
-    session = Session(0)
+    session = Session(0, 30)
     session.ask(REQUEST, 0)
     session.break_off("reset")
     session.break_off("again")
@@ -126,12 +126,12 @@ def test_a_connection_that_ends_leaves_its_requests_to_others() -> None:
 
 def test_what_has_no_reply_is_not_asked() -> None:
     with pytest.raises(ValueError, match="SHOOTDOWN is no request"):
-        Session(0).ask(messages.Shootdown(REQUEST.mac, 100), 0)
+        Session(0, 30).ask(messages.Shootdown(REQUEST.mac, 100), 0)
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_leave_a_session_open_or_broken(data: bytes) -> None:
-    session = Session(0)
+    session = Session(0, 30)
     session.ask(REQUEST, 0)
     session.receive(data, 1)
     assert session.state in (State.OPEN, State.BROKEN)
@@ -139,7 +139,7 @@ def test_any_bytes_leave_a_session_open_or_broken(data: bytes) -> None:
 
 def test_ids_begin_again_and_pass_over_those_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "ID_MAX", 3)
-    session = Session(0)
+    session = Session(0, 30)
     assert [session.ask(REQUEST, 0)[0] for _ in range(3)] == [1, 2, 3]
     session.receive(serialize(2, FOUND), 1)
     assert session.ask(REQUEST, 1)[0] == 2
