@@ -27,6 +27,39 @@ table ip filter {
 """
 """What kubelet makes with iptables, without the comments."""
 
+KUBELET_V6: Final = """
+table ip6 filter {
+    chain KUBE-FIREWALL {
+        meta mark & 0x8000 == 0x8000 drop
+    }
+    chain INPUT { type filter hook input priority filter; policy accept; jump KUBE-FIREWALL; }
+    chain OUTPUT { type filter hook output priority filter; policy accept; jump KUBE-FIREWALL; }
+}
+"""
+"""Its rule for IPv6: there are no "localnet" packets, and it marks what is to be dropped."""
+
+HARDENED_V6: Final = """
+table ip6 filter {
+    chain INPUT {
+        type filter hook input priority filter; policy drop;
+        iifname "lo" accept
+        ip6 saddr ::1 drop
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+        udp dport 4789 accept
+    }
+    chain OUTPUT { type filter hook output priority filter; policy accept; }
+}
+"""
+"""The loopback rules of the CIS benchmarks, as they have them made with ip6tables."""
+
+DOCKER_V6: Final = """
+table ip6 filter {
+    chain DOCKER-USER { return; }
+    chain FORWARD { type filter hook forward priority filter; policy drop; jump DOCKER-USER; }
+}
+"""
+"""What of Docker's rules bridged IPv6 meets where its ip6tables is on."""
+
 STRICT_LOOPBACK: Final = """
 table inet strict {
     chain input {
@@ -63,12 +96,19 @@ def hosts(lab: Lab) -> list[Host]:
 
 @pytest.fixture(autouse=True)
 def _own_overlays(hosts: list[Host]) -> Iterator[None]:
+    with _overlays_and_rules_of_a_test(hosts):
+        yield
+
+
+@contextmanager
+def _overlays_and_rules_of_a_test(hosts: list[Host]) -> Iterator[None]:
     with overlays_of_a_test(hosts):
         yield
         for host in hosts:
             for family, table in (
                 ("ip", "filter"),
                 ("ip", "nat"),
+                ("ip6", "filter"),
                 ("inet", "strict"),
                 ("inet", "firewalld"),
             ):
@@ -143,6 +183,50 @@ def test_where_no_way_is_left_the_overlay_says_so_until_there_is_one(
     assert web.ping(db, 3).lost == 0
 
 
+@pytest.fixture(scope="module")
+def ipv6_lab() -> Iterator[Lab]:
+    with Lab(6) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def ipv6_hosts(ipv6_lab: Lab) -> list[Host]:
+    return ipv6_lab.hosts("a", "b")
+
+
+@pytest.fixture
+def over_ipv6(ipv6_hosts: list[Host]) -> Iterator[list[Host]]:
+    with _overlays_and_rules_of_a_test(ipv6_hosts):
+        yield ipv6_hosts
+
+
+@pytest.mark.parametrize("rules", [KUBELET_V6, HARDENED_V6], ids=["kubelet", "hardened"])
+def test_over_ipv6_the_usual_way_stays_open(
+    ipv6_lab: Lab, over_ipv6: list[Host], rules: str
+) -> None:
+    a, b = over_ipv6
+    for host in over_ipv6:
+        load(ipv6_lab, host, rules)
+    web, db = ipv6_lab.files_overlay("blue", 7, {"web": a, "db": b})
+    assert web.ping(db, 3).lost == 0
+    assert causes(a) == []
+    assert default_rows(a)[0].startswith("fd76:6172:7064:")
+
+
+def test_over_ipv6_too_the_rule_that_is_printed_opens_the_way(
+    ipv6_lab: Lab, over_ipv6: list[Host]
+) -> None:
+    a, b = over_ipv6
+    web, db = ipv6_lab.files_overlay("blue", 7, {"web": a, "db": b})
+    load(ipv6_lab, a, STRICT_LOOPBACK)
+    wait_for("a cause", lambda: causes(a))
+    rule = causes(a)[0]["message"].rpartition("nftables: ")[2]
+    assert " ip6 " in rule
+    a.run("nft", "insert", "rule", "inet", "strict", "input", *rule.split())
+    wait_for("no cause", lambda: causes(a) == [])
+    assert web.ping(db, 3).lost == 0
+
+
 def test_beside_firewalld_all_works_once_the_port_is_open(lab: Lab, hosts: list[Host]) -> None:
     a, b = hosts
     opened = "\t\tudp dport 4789 accept\n"
@@ -181,9 +265,9 @@ def br_netfilter(host: Host) -> Iterator[Callable[[int], None]]:
         switch(0)
 
 
-def printed_cure(text: str) -> list[str]:
-    """Return the command against `FORWARD` policies that is in a text."""
-    found = re.search(r"iptables (-I [A-Z-]+ -m physdev [^`;)]*ACCEPT)", text)
+def printed_cure(command: str, text: str) -> list[str]:
+    """Return the arguments of `command` against `FORWARD` policies that are in a text."""
+    found = re.search(rf"\b{command} (-I [A-Z-]+ -m physdev [^`;)]*ACCEPT)", text)
     assert found is not None
     return found[1].split()
 
@@ -209,22 +293,26 @@ def test_bridged_packets_that_other_rules_drop_are_told(lab: Lab, hosts: list[Ho
 
 
 @pytest.mark.parametrize("where", ["the documentation", "the message"])
+@pytest.mark.parametrize(("command", "rules"), [("iptables", DOCKER), ("ip6tables", DOCKER_V6)])
 def test_the_cure_that_is_printed_is_one_and_noticed_without_a_guest_that_speaks(
-    lab: Lab, hosts: list[Host], where: str
+    lab: Lab, hosts: list[Host], command: str, rules: str, where: str
 ) -> None:
     a, b = hosts
     with br_netfilter(a):
         web, _, other = lab.files_overlay("blue", 7, {"web": a, "db": b, "other": a})
-        load(lab, a, DOCKER)
+        load(lab, a, rules)
         wait_for("a cause", lambda: causes(a))
         text = SECURITY.read_text(encoding="utf-8")
-        cure = printed_cure(text if where == "the documentation" else causes(a)[0]["message"])
+        cure = printed_cure(
+            command, text if where == "the documentation" else causes(a)[0]["message"]
+        )
 
         with arrivals(other) as seen:
-            a.run("iptables", *cure)
+            a.run(command, *cure)
             wait_for("no cause", lambda: causes(a) == [])
             assert not seen.has(bridged.MARK)
 
-        assert web.ping(other, 2).lost == 0
-        a.run("iptables", "-D", *cure[1:])
+        address = other.ipv4 if command == "iptables" else other.ipv6
+        assert web.ping(address, 2).lost == 0
+        a.run(command, "-D", *cure[1:])
         wait_for("a cause", lambda: causes(a))

@@ -123,8 +123,8 @@ def bridged(facts: Facts) -> list[Finding]:
     cure = " ".join(f"net.bridge.bridge-nf-call-{name}=0" for name in filters)
     cures = (
         f"sysctl -w {cure}, if nothing on this host needs it (Kubernetes and some uses of Docker "
-        "do); else let bridged frames through: iptables -I FORWARD -m physdev "
-        "--physdev-is-bridged -j ACCEPT"
+        "do); else let bridged frames through: "
+        + "; ".join(f"{n} -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT" for n in filters)
     )
     families = {"iptables": "ip", "ip6tables": "ip6"}
     chains = [

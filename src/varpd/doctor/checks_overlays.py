@@ -19,6 +19,7 @@ CURES: Final = {
     " properties alone: overlayadm modify {name} --forget-state",
     "save": "see the log for what the plugin's state lacks, and whether the disk is full",
     "datapath": "correct what it names; it is tried again by itself",
+    "guard": "do what it says; it is looked at again by itself within seconds",
     "panic": "the plugin gave up and is being restored; send `overlayadm report` to its author",
 }
 """What to do about each cause of an overlay's degradation."""

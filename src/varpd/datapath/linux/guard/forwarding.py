@@ -16,18 +16,14 @@ from typing import Final
 
 from varpd.datapath.linux.guard import policies
 
+COMMANDS: Final = {4: "iptables", 6: "ip6tables"}
+"""The commands that make rules for a family."""
+
 SWITCHES: Final = {
-    4: Path("/proc/sys/net/bridge/bridge-nf-call-iptables"),
-    6: Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
+    family: Path("/proc/sys/net/bridge", f"bridge-nf-call-{command}")
+    for family, command in COMMANDS.items()
 }
 """What makes bridged packets of a family go through the host's rules, in the reader's namespace."""
-
-MESSAGE: Final = (
-    "forward rules of this host drop packets between guests (br_netfilter): set "
-    "net.bridge.bridge-nf-call-iptables and net.bridge.bridge-nf-call-ip6tables to 0, or have the "
-    "chain whose policy drops them accept what is bridged, such as: "
-    "iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT"
-)
 
 PATIENCE: Final = 0.1
 """Seconds that a packet of our own may take over a bridge."""
@@ -74,13 +70,13 @@ class Forwarding:
             self._families[family] = _Family()
         amiss = self._amiss(on)
         if not amiss or probe is None:
-            return MESSAGE if amiss else None
+            return message(amiss)
         for family in sorted(amiss):
             probe(family)
         deadline = time.monotonic() + PATIENCE
         while (amiss := self._amiss(on)) and time.monotonic() < deadline:
             time.sleep(_STEP)
-        return MESSAGE if amiss else None
+        return message(amiss)
 
     def _amiss(self, on: Collection[int]) -> set[int]:
         """Return the families of which packets are lost, as far as is known."""
@@ -112,6 +108,24 @@ class _Family:
         elif seen > old_seen:
             self._passes = False
         return self._passes
+
+
+def message(families: Collection[int]) -> str | None:
+    """Return what is amiss and what to do where packets of `families` are lost; None: of none."""
+    if not families:
+        return None
+    lost = sorted(families)
+    packets = " and ".join(f"IPv{family}" for family in lost)
+    switches = " and ".join(f"net.bridge.{SWITCHES[family].name}" for family in lost)
+    rules = "; ".join(
+        f"{COMMANDS[family]} -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT"
+        for family in lost
+    )
+    return (
+        f"forward rules of this host drop {packets} packets between guests (br_netfilter): set "
+        f"{switches} to 0, or have the chain whose policy drops them accept what is bridged, such "
+        f"as: {rules}"
+    )
 
 
 def _switched_on() -> set[int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from varpd.datapath.linux.guard.forwarding import MESSAGE, Forwarding
+from varpd.datapath.linux.guard.forwarding import Forwarding, message
 
 
 class Bridged:
@@ -50,7 +50,7 @@ def test_without_such_rules_nothing_is_amiss(bridged: Bridged) -> None:
 
 def test_a_policy_to_drop_is_told_before_anything_is_lost(bridged: Bridged) -> None:
     bridged.change(4)
-    assert bridged.look() == MESSAGE
+    assert bridged.look() == message({4})
 
 
 def test_a_packet_that_gets_through_is_proof_against_the_policy(bridged: Bridged) -> None:
@@ -65,14 +65,14 @@ def test_a_packet_of_the_other_family_is_none(bridged: Bridged) -> None:
     bridged.change(4)
     bridged.look()
     bridged.send(6)
-    assert bridged.look() == MESSAGE
+    assert bridged.look() == message({4})
 
 
 def test_what_got_through_before_the_rules_changed_proves_nothing(bridged: Bridged) -> None:
     bridged.look()
     bridged.send()
     bridged.change(4)
-    assert bridged.look() == MESSAGE
+    assert bridged.look() == message({4})
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -81,15 +81,15 @@ def test_packets_of_which_none_gets_through_are_told_whatever_the_policies(
 ) -> None:
     bridged.look()
     bridged.send(family, lost=True)
-    assert bridged.look() == MESSAGE
-    assert bridged.look() == MESSAGE
+    assert bridged.look() == message({family})
+    assert bridged.look() == message({family})
     bridged.send(family)
     assert bridged.look() is None
 
 
 def test_where_bridged_packets_are_left_alone_nothing_is_amiss(bridged: Bridged) -> None:
     bridged.change(4)
-    assert bridged.look() == MESSAGE
+    assert bridged.look() == message({4})
     bridged.switched_on = {6}
     assert bridged.look() is None
     bridged.switched_on = set()
@@ -101,10 +101,10 @@ def test_where_the_policy_is_to_drop_an_own_packet_finds_out_what_the_rules_do(
 ) -> None:
     bridged.change(4, 6)
     bridged.lost = {4, 6}
-    assert bridged.forwarding.look(bridged.probe) == MESSAGE
+    assert bridged.forwarding.look(bridged.probe) == message({4, 6})
     assert bridged.probed == [4, 6]
     bridged.lost = {4}
-    assert bridged.forwarding.look(bridged.probe) == MESSAGE
+    assert bridged.forwarding.look(bridged.probe) == message({4})
     bridged.lost = set()
     assert bridged.forwarding.look(bridged.probe) is None
 
@@ -118,10 +118,21 @@ def test_no_own_packet_is_sent_where_nothing_is_amiss(bridged: Bridged) -> None:
 
 def test_an_own_packet_that_goes_nowhere_proves_nothing(bridged: Bridged) -> None:
     bridged.change(4)
-    assert bridged.forwarding.look(bridged.probed.append) == MESSAGE
+    assert bridged.forwarding.look(bridged.probed.append) == message({4})
     assert bridged.probed == [4]
 
 
 def test_a_switch_that_is_not_there_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("varpd.datapath.linux.guard.forwarding.SWITCHES", {})
     assert Forwarding(dict, drops=lambda: {4}).look() is None
+
+
+def test_the_message_has_the_cure_for_each_family_that_is_lost() -> None:
+    assert message(set()) is None
+    for family, command in ((4, "iptables"), (6, "ip6tables")):
+        text = message({family})
+        assert text is not None
+        assert f"IPv{family} packets" in text
+        assert f"set net.bridge.bridge-nf-call-{command} to 0" in text
+        assert f": {command} -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT" in text
+        assert f"{command} -I FORWARD" in (message({4, 6}) or "")
