@@ -234,7 +234,11 @@ def test_a_port_of_which_nothing_is_said_sends_nothing_until_it_is(
     assert web.ping(db.ipv4, wait=0.3).lost == 1
     wait_for("it to be told", lambda: port(a, web)["refused"] > 0)
     assert port(a, web)["state"] == "blocked"
+    found = a.overlayadm("doctor", check=False)
+    assert found.returncode == 1
+    assert f"overlayadm port blue {web.port} --mac MAC" in found.stdout
     say(a, web)
+    assert "antispoof" not in a.overlayadm("doctor", check=False).stdout
     say(b, db)
     assert web.ping(db.ipv4, 3).lost == 0
     assert port(a, web)["state"] == "present"

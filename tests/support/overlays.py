@@ -136,6 +136,8 @@ class RememberingDatapath:
         return self.rows.get(mac, MacRows(None, None, None, punts=True))
 
     async def state(self, overlay: str) -> LinkState:
+        if "state" in self.failing:
+            raise self.failing["state"]
         link = self.links[overlay]
         return LinkState(overlay, f"vx-{overlay}", link.mtu or 1500, self.ports.get(overlay, ()))
 

@@ -70,6 +70,9 @@ class OverlayDiagnosis(Struct, frozen=True):
     punt: PuntInfo | None
     """Null for an overlay that punts no frames, or whose links are not there."""
 
+    blocked: tuple[str, ...] = ()
+    """Guests' ports that may send nothing: antispoof is on, and nobody said their MAC."""
+
 
 class Diagnosis(Struct, frozen=True):
     """What only the daemon knows. ``GET /v1/diagnosis``."""

@@ -17,8 +17,9 @@ from varpd.control.diagnosis import (
     PuntInfo,
 )
 from varpd.control.messages import HealthInfo, OverlayInfo, PluginsInfo
+from varpd.daemon import catalogue, guest_ports
 from varpd.daemon.guest_mtu import SLICE
-from varpd.daemon.overlay import Overlay
+from varpd.daemon.overlay import Overlay, Plan
 from varpd.datapath.base import Datapath, DatapathError, Link
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.provider.answers import Target
@@ -143,6 +144,7 @@ async def _overlay(
         paths=tuple(paths[:PATHS_MAX]),
         paths_total=len(paths),
         punt=None if links is None else await _punt(datapath, plan.name),
+        blocked=() if links is None else await _blocked(datapath, plan),
     )
 
 
@@ -160,6 +162,16 @@ async def _paths(datapath: Datapath, link: Link, remotes: Iterable[Target]) -> l
             await asyncio.sleep(0)
     found.sort(key=lambda path: (path.mtu or 0, int(ip_address(path.address))))
     return found
+
+
+async def _blocked(datapath: Datapath, plan: Plan) -> tuple[str, ...]:
+    try:
+        present = (await datapath.state(plan.name)).ports
+    except DatapathError:
+        return ()  # it is being deleted, or rebuilt
+    usual = str(plan.effective()[catalogue.ANTISPOOF])
+    ports = guest_ports.infos(plan.name, plan.ports, usual, present, {})
+    return tuple(port.port for port in ports if port.state == "blocked")
 
 
 async def _punt(datapath: Datapath, overlay: str) -> PuntInfo | None:

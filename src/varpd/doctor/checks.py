@@ -25,6 +25,7 @@ NAMES: Final = (
     "listen-address",
     "links",
     "foreign",
+    "antispoof",
     "route",
     "path-mtu",
     "peer",

@@ -9,6 +9,9 @@ from varpd.doctor.findings import Finding, ok, problem, warning
 ALIAS: Final = "varpd:"
 """What the alias of a link of ours begins with; the overlay's name follows."""
 
+SHOWN: Final = 8
+"""Names in one finding."""
+
 CURES: Final = {
     "plugin": "see to what the plugin complains of; it takes that back by itself",
     "fault": "see the log for the plugin's fault: journalctl -u varpd; it is forgotten 10 s after"
@@ -29,7 +32,7 @@ def check(facts: Facts) -> list[Finding]:
     """Return what there is to say about overlays and links."""
     found: list[Finding] = []
     for item in facts.overlays:
-        own = [*causes(item), *_links(facts, item)]
+        own = [*causes(item), *_links(facts, item), *blocked(item)]
         found += own or [ok("overlay", "is online, its links are as they should be", _name(item))]
     return [*found, *strays(facts)]
 
@@ -100,6 +103,25 @@ def listen_address(facts: Facts, item: OverlayDiagnosis) -> list[Finding]:
             )
         ]
     return []
+
+
+def blocked(item: OverlayDiagnosis) -> list[Finding]:
+    """May guests send nothing, because nobody said who they are?"""
+    if not item.blocked:
+        return []
+    name, first = _name(item), item.blocked[0]
+    shown = ", ".join(item.blocked[:SHOWN])
+    more = f", and {len(item.blocked) - SHOWN} others" if len(item.blocked) > SHOWN else ""
+    return [
+        problem(
+            "antispoof",
+            f"guests at these ports may send nothing, as antispoof is on and their MAC was not "
+            f"said: {shown}{more}",
+            f"say who each is: overlayadm port {name} {first} --mac MAC --ip ADDRESS; or let it be "
+            f"anybody: overlayadm port {name} {first} --antispoof off",
+            name,
+        )
+    ]
 
 
 def _missing(item: OverlayDiagnosis, link: str) -> Finding:

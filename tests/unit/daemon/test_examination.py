@@ -10,6 +10,7 @@ from support import overlays as support
 from support import stories
 from support.overlays import REFUSAL, Parts, request
 from varpd.control.diagnosis import PATHS_MAX, PathInfo, PuntInfo
+from varpd.control.messages import SetPort
 from varpd.daemon.examination import look_at_process, not_at_work
 from varpd.datapath.base import PuntState
 
@@ -42,6 +43,17 @@ async def test_the_narrowest_paths_are_told_and_first_those_without_a_route(part
     (overlay,) = (await parts.service.diagnosis()).overlays
     assert overlay.paths[:2] == (PathInfo("192.0.2.8", None), PathInfo("192.0.2.9", 1300))
     assert (len(overlay.paths), overlay.paths_total) == (PATHS_MAX, PATHS_MAX + 2)
+
+
+async def test_ports_that_may_send_nothing_are_told(parts: Parts) -> None:
+    await parts.service.create(request(antispoof="mac"))
+    await parts.service.set_port("blue", "tap0", SetPort(mac=MAC))
+    parts.datapath.ports["blue"] = ("tap0", "tap1")
+    (overlay,) = (await parts.service.diagnosis()).overlays
+    assert overlay.blocked == ("tap1",)
+    parts.datapath.failing["state"] = REFUSAL
+    (overlay,) = (await parts.service.diagnosis()).overlays
+    assert overlay.blocked == ()
 
 
 async def test_a_point_overlay_punts_nothing(parts: Parts) -> None:

@@ -107,6 +107,18 @@ def test_a_link_of_no_overlay_is_told_as_one() -> None:
     assert "'red'" in found.message
 
 
+def test_ports_that_may_send_nothing_are_a_problem_with_the_cure() -> None:
+    (found,) = checks_overlays.check(stories.facts(stories.overlay(blocked=("tap0", "tap1"))))
+    assert (found.check, found.severity) == ("antispoof", Severity.PROBLEM)
+    assert found.message.endswith(": tap0, tap1")
+    assert found.cure is not None
+    assert "overlayadm port blue tap0 --mac MAC" in found.cure
+    assert "overlayadm port blue tap0 --antispoof off" in found.cure
+    many = tuple(f"tap{n}" for n in range(10))
+    (found,) = checks_overlays.check(stories.facts(stories.overlay(blocked=many)))
+    assert found.message.endswith("tap7, and 2 others")
+
+
 def test_without_a_daemon_links_are_left_in_peace() -> None:
     assert checks_overlays.check(stories.facts(diagnosis=None)) == []
 
