@@ -97,6 +97,9 @@ def _print(found: list[OverlayStats], before: dict[str, OverlayStats], as_json: 
         if drops:
             click.echo()
             output.print_table(DROPS, drops)
+        if repairs := _repairs(found, before):
+            click.echo()
+            click.echo(repairs)
     sys.stdout.flush()
 
 
@@ -159,6 +162,19 @@ def _drops(now: OverlayStats, before: OverlayStats | None) -> list[Row]:
         for reason, count in by_count
         if before is None or count != old.dropped.get(reason, 0)
     ]
+
+
+def _repairs(found: Sequence[OverlayStats], before: dict[str, OverlayStats]) -> str:
+    """Return what there is to say of the guard's rules, which all overlays have in common."""
+    now = max((stats.guard_repairs for stats in found), default=0)
+    old = max((stats.guard_repairs for stats in before.values()), default=0)
+    if now <= old:
+        return ""
+    since = "since the last look" if before else "since varpd was started"
+    return (
+        f"Firewall rules of varpd were put right {since}: {now - old}; the log says who changed "
+        "them: journalctl -u varpd"
+    )
 
 
 def duration(seconds: float | None) -> str:

@@ -96,3 +96,6 @@ class OverlayStats(Struct, frozen=True):
 
     lookup: LatencyInfo
     """From asking the plugin where a frame goes to its answer."""
+
+    guard_repairs: int = 0
+    """How often the guard's rules, of all overlays together, were put right since varpd started."""

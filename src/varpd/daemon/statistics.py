@@ -91,6 +91,7 @@ async def gather(
         panics=instance.counters["panics"],
         miss_to_row=latency(carried.miss_to_row),
         lookup=latency(instance.meter.lookups.distribution),
+        guard_repairs=datapath.totals().guard_repairs,
     )
 
 

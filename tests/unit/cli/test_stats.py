@@ -56,6 +56,27 @@ def test_without_drops_there_is_no_table_of_them(run: Run, overlays: FakeService
     assert "REASON" not in run("stats", "web0").stdout
 
 
+@pytest.mark.usefixtures("overlays")
+def test_rules_that_were_put_right_are_told_and_nothing_where_there_were_none(
+    run: Run, overlays: FakeService
+) -> None:
+    assert "rules" not in run("stats", "web0").stdout
+    for name, repairs in (("db0", 3), ("web0", 3)):
+        overlays.counted[name] = fake_stats(name, guard_repairs=repairs)
+    (line,) = [each for each in run("stats").stdout.splitlines() if "rules" in each]
+    assert "since varpd was started: 3;" in line
+
+
+def test_while_watching_only_what_was_put_right_meanwhile_is_told(
+    run: Run, overlays: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlays.counted["web0"] = fake_stats("web0", guard_repairs=3)
+    looking(monkeypatch, overlays, {"guard_repairs": 5}, {"guard_repairs": 5})
+    shown = run("stats", "web0", "--watch").stdout
+    (line,) = [each for each in shown.splitlines() if "rules" in each]
+    assert "since the last look: 2;" in line
+
+
 def test_what_was_not_measured_is_not_made_up(run: Run, overlays: FakeService) -> None:
     nothing = msgspec.structs.replace(STATS.lookup, count=0, p50_s=None, p99_s=None)
     overlays.counted["web0"] = fake_stats("web0", lookup=nothing, miss_to_row=nothing)

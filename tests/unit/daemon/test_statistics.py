@@ -8,7 +8,7 @@ from support import overlays as support
 from support.overlays import Parts, request
 from varpd.control.stats import OverlayStats
 from varpd.daemon.statistics import gather, latency
-from varpd.datapath.counters import OverlayCounters
+from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.engine.events import FramesPunted
 from varpd.engine.histogram import Histogram
 from varpd.net import vxlan
@@ -37,6 +37,12 @@ async def test_a_new_overlay_has_counted_nothing(parts: Parts) -> None:
     assert set(found.table.values()) == {0}
     assert found.antispoof == {"tap0": 3}
     assert (found.miss_to_row.count, found.miss_to_row.p99_s) == (0, None)
+
+
+async def test_what_was_put_right_of_the_rules_is_told_with_every_overlay(parts: Parts) -> None:
+    assert (await stats(parts)).guard_repairs == 0
+    parts.datapath.counted_in_all = HostCounters(guard_repairs=3)
+    assert (await stats(parts)).guard_repairs == 3
 
 
 async def test_a_miss_is_seen_by_everybody_who_counts(parts: Parts) -> None:
