@@ -1,5 +1,6 @@
 """varpd beside other firewalls: it works, or says what is in its way and what to do."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -311,6 +312,10 @@ def test_the_cure_that_is_printed_is_one_and_noticed_without_a_guest_that_speaks
             a.run(command, *cure)
             wait_for("no cause", lambda: causes(a) == [])
             assert not seen.has(bridged.MARK)
+
+        found = json.loads(a.overlayadm("doctor", "--json", check=False).stdout)
+        (finding,) = [item for item in found if item["check"] == "br-netfilter"]
+        assert finding["severity"] == "ok"
 
         address = other.ipv4 if command == "iptables" else other.ipv6
         assert web.ping(address, 2).lost == 0
