@@ -16,7 +16,10 @@ from rich.console import Console
 from benchmarks import show
 from benchmarks.results import Outcome
 
-CASES: Final = ("engine", "start", "memory", "rows", "misses", "fair")
+CASES: Final = (
+    *("engine", "start", "cold", "throughput", "busy_kernel", "file_change"),
+    *("memory", "rows", "misses", "fair"),
+)
 """In the order of running: what needs a quiet kernel comes before what fills its tables."""
 
 Say = Callable[[str], None]
