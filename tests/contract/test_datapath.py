@@ -27,6 +27,7 @@ from varpd.engine.events import (
     LocalAddressesChanged,
     MacsForgotten,
     MacsLearned,
+    PortsSeen,
     RowsAdopted,
     RowsFound,
     RowsRefused,
@@ -112,6 +113,21 @@ async def test_the_state_names_bridge_device_mtu_and_ports(world: World) -> None
     state = await world.datapath.state("blue")
     assert (state.bridge, state.device, state.mtu) == ("blue", "vx-blue", 1500)
     assert state.ports == ("port0",)
+
+
+async def test_guests_ports_are_told_when_they_come_and_after_a_restart(world: World) -> None:
+    def told() -> set[str]:
+        seen = world.of(PortsSeen)
+        return set(seen[-1].ports) if seen else set()
+
+    await world.attach(1)
+    ports = set((await world.datapath.state("blue")).ports)
+    assert len(ports) == 2
+    await until(lambda: told() == ports)
+    await world.restart()
+    assert told() == set()
+    await world.datapath.open(world.link())
+    await until(lambda: told() == ports)
 
 
 async def test_the_mtu_can_be_changed(world: World) -> None:

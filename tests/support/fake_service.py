@@ -135,6 +135,8 @@ class FakeService:
         self.failure: BaseException | None = None
         """What every call raises, if set."""
         self.is_ready = True
+        self.taken_over: list[tuple[str, str]] = []
+        """Overlays and ports that guests have moved to."""
         self.captured: list[Capture] = []
         """Captures that were asked for."""
         self.frames: list[bytes] = []
@@ -273,6 +275,8 @@ class FakeService:
             "absent",
             0,
         )
+        if change.takeover:
+            self.taken_over.append((name, port))
         return overlay.ports[port]
 
     async def delete_port(self, name: str, port: str) -> None:

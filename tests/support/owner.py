@@ -15,6 +15,7 @@ class Listener:
         self.conditions: list[str | None] = []
         self.saves = 0
         self.notes: list[str] = []
+        self.taken_macs: list[tuple[bytes, str]] = []
 
     def __str__(self) -> str:
         return "blue/probe"
@@ -36,6 +37,9 @@ class Listener:
 
     def save_wanted(self) -> None:
         self.saves += 1
+
+    def taken(self, mac: bytes, message: str) -> None:
+        self.taken_macs.append((mac, message))
 
     def note(self, text: str, **values: object) -> None:
         self.notes.append(text)

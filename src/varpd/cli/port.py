@@ -17,6 +17,7 @@ COLUMNS: Final = (
     Column("ANTISPOOF", 10),
     Column("REFUSED", 8),
     Column("ADDRESSES", 30),
+    Column("CONFLICT", 40),
 )
 
 USUAL: Final = "default"
@@ -39,6 +40,11 @@ USUAL: Final = "default"
     type=click.Choice([USUAL, *get_args(AntispoofValue)]),
     help="In place of the overlay's property of that name; default: as the overlay has it.",
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="The guest has moved here: have the search plugin take it from the host that has it.",
+)
 @click.option("--forget", is_flag=True, help="Forget all that was said of the port.")
 @click.option("--json", "as_json", is_flag=True, help="JSON.")
 @click.pass_context
@@ -49,6 +55,7 @@ def command(
     mac: str | None,
     addresses: tuple[str, ...],
     antispoof: str | None,
+    take_over: bool,
     forget: bool,
     as_json: bool,
 ) -> None:
@@ -56,9 +63,10 @@ def command(
 
     PORT is the name of a link, which need not be there yet: what is said of it is kept and holds
     whenever a link of that name is on the overlay's bridge. It takes effect with the property
-    antispoof, and while traffic flows.
+    antispoof, and while traffic flows. A search plugin that publishes where guests are is told of
+    each port that is on the bridge and has a MAC.
     """
-    changes = mac is not None or bool(addresses) or antispoof is not None
+    changes = mac is not None or bool(addresses) or antispoof is not None or take_over
     if port is None and (changes or forget):
         raise click.UsageError("of which port?")
     if changes and forget:
@@ -68,7 +76,7 @@ def command(
             client.delete_port(name, port)
             return
         if port is not None and changes:
-            client.set_port(name, port, _change(mac, addresses, antispoof))
+            client.set_port(name, port, _change(mac, addresses, antispoof, take_over))
             return
         found = [info for info in client.ports(name) if port in (None, info.port)]
     if as_json:
@@ -77,8 +85,10 @@ def command(
         output.print_table(COLUMNS, [_row(info) for info in found])
 
 
-def _change(mac: str | None, addresses: tuple[str, ...], antispoof: str | None) -> SetPort:
-    change = SetPort(UNSET if mac is None else mac, addresses or UNSET)
+def _change(
+    mac: str | None, addresses: tuple[str, ...], antispoof: str | None, take_over: bool
+) -> SetPort:
+    change = SetPort(UNSET if mac is None else mac, addresses or UNSET, takeover=take_over)
     if antispoof is None:
         return change
     own = None if antispoof == USUAL else cast(AntispoofValue, antispoof)
@@ -93,4 +103,5 @@ def _row(info: PortInfo) -> Row:
         info.antispoof,
         str(info.refused),
         ", ".join(info.addresses),
+        info.conflict or "",
     )

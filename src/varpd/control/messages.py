@@ -149,8 +149,11 @@ class SetPort(Struct, frozen=True, forbid_unknown_fields=True):
     antispoof: AntispoofValue | UnsetType | None = UNSET
     """As the property of that name; null: as the overlay has it."""
 
+    takeover: bool = False
+    """Whether the guest has moved to this port from another host, which has to give it up."""
 
-PortState = Literal["present", "absent", "blocked"]
+
+PortState = Literal["present", "absent", "blocked", "conflict"]
 
 
 class PortInfo(Struct, frozen=True):
@@ -170,10 +173,14 @@ class PortInfo(Struct, frozen=True):
 
     state: PortState
     """Whether the link is on the bridge; ``blocked``: it is, and may send nothing for want of a
-    MAC."""
+    MAC; ``conflict``: it is, and the plugin does not publish it, since its MAC or an address is
+    somebody else's."""
 
     refused: int
     """Frames that antispoof refused since it was last set."""
+
+    conflict: str | None = None
+    """Who has the MAC or an address in place of this port."""
 
 
 class CauseInfo(Struct, frozen=True):

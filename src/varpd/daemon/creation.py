@@ -192,6 +192,7 @@ async def build(
         async with AsyncExitStack() as undo:
             runner.hold(name)
             undo.callback(runner.discard, name)
+            instance.endpoints.register(overlay.plan.ports)
             runner.instances[name] = instance
             undo.callback(runner.instances.pop, name, None)
             runner.feed(OverlayAdded(name, overlay.plan.settings()))

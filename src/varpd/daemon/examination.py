@@ -170,7 +170,7 @@ async def _blocked(datapath: Datapath, plan: Plan) -> tuple[str, ...]:
     except DatapathError:
         return ()  # it is being deleted, or rebuilt
     usual = str(plan.effective()[catalogue.ANTISPOOF])
-    ports = guest_ports.infos(plan.name, plan.ports, usual, present, {})
+    ports = guest_ports.infos(plan.name, plan.ports, usual, present, {}, {})
     return tuple(port.port for port in ports if port.state == "blocked")
 
 

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from varpd.daemon.calls import Report
 from varpd.daemon.guard import STOPPED, Answered, Given, Guard, Settled
-from varpd.daemon.mailbox import Mailbox
+from varpd.daemon.mailbox import EndpointTaken, Mailbox
 from varpd.daemon.questions import Questions, answered, asked
 from varpd.engine import events
 from varpd.engine.events import DEFERRED, Deferred, Event, Failed
@@ -28,6 +28,9 @@ class Owner(Report, Protocol):
 
     def save_wanted(self) -> None:
         """Hear that the plugin wants to be saved."""
+
+    def taken(self, mac: bytes, message: str) -> None:
+        """Hear that another host has taken over a guest."""
 
     def note(self, text: str, **values: object) -> None:
         """Hear something that an operator may want to know."""
@@ -135,6 +138,8 @@ class Exchange:
                     out.append(events.TargetSet(overlay, mac, target))
                 case events.Announced():
                     out.append(thing)
+                case EndpointTaken(mac, message):
+                    self._owner.taken(mac, message)
                 case _:
                     # Nothing else is ever put there.
                     continue

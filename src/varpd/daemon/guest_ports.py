@@ -96,6 +96,7 @@ def infos(
     usual: str,
     present: Iterable[str],
     refused: Mapping[str, int],
+    conflicts: Mapping[str, str],
 ) -> list[PortInfo]:
     """Return the guests' ports of an overlay in the order of their names.
 
@@ -105,6 +106,7 @@ def infos(
         usual: the overlay's `catalogue.ANTISPOOF`.
         present: names of the ports that its bridge has.
         refused: frames that were refused, by port.
+        conflicts: who else has what belongs to a port, by port.
     """
     there = set(present)
     found = []
@@ -114,6 +116,8 @@ def infos(
         state: PortState = "present" if name in there else "absent"
         if state == "present" and port.mac is None and antispoof != Antispoof.OFF.value:
             state = "blocked"
+        elif state == "present" and name in conflicts:
+            state = "conflict"
         found.append(
             PortInfo(
                 overlay=overlay,
@@ -124,6 +128,7 @@ def infos(
                 own=port.antispoof is not None,
                 state=state,
                 refused=refused.get(name, 0),
+                conflict=conflicts.get(name),
             )
         )
     return found

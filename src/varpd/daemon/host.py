@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import structlog
 from msgspec import Struct
 
-from varpd.daemon.mailbox import Mailbox, PanicSaid
+from varpd.daemon.mailbox import EndpointTaken, Mailbox, PanicSaid
 from varpd.daemon.shared import SharedObjects
 from varpd.engine.events import Announced
 from varpd.net.addresses import IpAddress
@@ -114,6 +114,10 @@ class InstanceHost:
         """Announce to the local guests that an address is at a MAC."""
         holder, address, vlan, to = check_announcement(mac, address, vlan, destination)
         self._mailbox.put(Announced(self._place.overlay, holder, address, vlan, to))
+
+    def endpoint_taken(self, mac: bytes, message: str) -> None:
+        """Say that another host has taken over a guest."""
+        self._mailbox.put(EndpointTaken(check_station(mac), check_message(message)))
 
     def degrade(self, message: str) -> None:
         """Say that the instance works badly."""

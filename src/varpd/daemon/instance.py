@@ -20,6 +20,7 @@ from varpd.daemon.backoff import Backoff
 from varpd.daemon.calls import OperationFailed
 from varpd.daemon.declared import Declared
 from varpd.daemon.degradation import Cause, CauseKind
+from varpd.daemon.endpoints import Endpoints
 from varpd.daemon.guard import STOPPED
 from varpd.daemon.health import Health
 from varpd.daemon.host import Place
@@ -97,12 +98,13 @@ class Instance:
         self.values: Mapping[str, Value] = {}
         """The plugin's properties that are set."""
         self.meter = meter or Meter()  # what the plugin answered, in all its lives
+        self.endpoints = Endpoints(overlay)  # which guests are here, as the plugin is told
+        self.see_ports = self.endpoints.see
         self.default_target: Target | None = None
         """Where everything goes; None for a DYNAMIC plugin or before `start`."""
         self._place = Place(plugin, overlay, vnetid, encapsulation.name, encapsulation.kinds, local)
         self._settings = settings
-        self._tasks = tasks
-        self._emit = emit
+        self._tasks, self._emit = tasks, emit
         self._shared = shared
         self._changed = changed
         self._watchdog = watchdog or Watchdog()
@@ -288,6 +290,7 @@ class Instance:
         owner = LifeOwner(self._health, self._emit)
         life = Life(self._place, self._shared, self._watchdog, owner, self._counts, self.meter)
         owner.save_wanted = lambda: self._saver.save_soon(life, self._settings.lookup_timeout)
+        owner.taken = self.endpoints.taken
         owner.panicked = lambda panic: self._panicked(life, panic)
         self._starting = life
         try:
@@ -310,6 +313,7 @@ class Instance:
             self.default_target = target
             self._emit(DefaultTargetSet(self._place.overlay, target))
         life.open()
+        life.publish(self.endpoints, settings.lookup_timeout)
         await self._saver.save(life, settings.lookup_timeout)
         if settings.preload:
             life.preload(settings.max_targets, settings.lookup_timeout)

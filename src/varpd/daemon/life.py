@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from varpd.daemon.calls import Caller, OperationFailed
+from varpd.daemon.endpoints import Endpoints
 from varpd.daemon.exchange import Exchange, Owner
 from varpd.daemon.guard import Guard
 from varpd.daemon.health import Health
@@ -39,6 +40,7 @@ class LifeOwner:
         self.condition = health.condition
         self.note = health.note
         self.emit = emit
+        self.taken: Callable[[bytes, str], None] = lambda mac, message: None
         self.save_wanted: Callable[[], None] = lambda: None
         self.panicked: Callable[[PanicSaid], None] = lambda _: None
 
@@ -128,6 +130,12 @@ class Life:
                 plugin, self.exchange, self._caller, self.judge, self._owner, limit, timeout
             )
             self._tasks.start(self._caller.watch("enumerate", work), f"{self} preload")
+
+    def publish(self, endpoints: Endpoints, timeout: float) -> None:
+        """Begin to tell the plugin which endpoints there are, if it wants to know."""
+        if self.operations.publishes:
+            work = endpoints.publish(self.operations, timeout)
+            self._tasks.start(work, f"{self} endpoints")
 
     @property
     def at_work(self) -> bool:

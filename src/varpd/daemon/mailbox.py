@@ -40,6 +40,13 @@ class PanicSaid(Struct, frozen=True):
     """Where it did so."""
 
 
+class EndpointTaken(Struct, frozen=True):
+    """Another host has taken over a guest that was on this one."""
+
+    mac: bytes
+    message: str
+
+
 class Queue:
     """Things in order; pairs about one MAC that nothing else came between become the last one."""
 

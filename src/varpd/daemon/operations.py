@@ -18,10 +18,10 @@ from varpd.daemon.host import Place
 from varpd.daemon.mailbox import Mailbox
 from varpd.engine.events import Failed, Question
 from varpd.provider.answers import Drop, Target
-from varpd.provider.errors import PropertyInvalid, ProviderError
+from varpd.provider.errors import Claimed, PropertyInvalid, ProviderError
 from varpd.provider.host import Host
 from varpd.provider.judge import AnswerFault, Judge, Operation
-from varpd.provider.plugin import DynamicPlugin, Plugin, PointPlugin, State, StopReason
+from varpd.provider.plugin import DynamicPlugin, Endpoint, Plugin, PointPlugin, State, StopReason
 from varpd.provider.properties import HIDDEN, Value
 from varpd.provider.query import REFRESH, Query
 from varpd.provider.state import check_state
@@ -175,6 +175,29 @@ class Operations:
     async def reload(self, timeout: float) -> None:
         """Have the plugin read its data again."""
         await self._caller.run("reload", self._made().reload, timeout, on_loop=True)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the plugin wants to know where guests are."""
+        return type(self._made()).local_endpoint is not Plugin.local_endpoint
+
+    async def local_endpoint(self, endpoint: Endpoint, present: bool, timeout: float) -> None:
+        """Tell the plugin of an endpoint on this host.
+
+        Raises:
+            Claimed: another host has it.
+            OperationFailed: anything else went wrong.
+        """
+        operation = partial(self._made().local_endpoint, endpoint, present)
+        try:
+            await self._caller.run("local_endpoint", operation, timeout)
+        except Claimed:
+            raise
+        except ProviderError as exc:
+            message = f"local_endpoint raised {type(exc).__name__}: {exc}"
+            self._owner.fault(message, exc)
+            raise OperationFailed(message) from exc
+        self.look_for_panic()
 
     async def stop(self, reason: StopReason) -> None:
         """Stop the plugin; raises nothing."""

@@ -52,7 +52,7 @@ class PortChanges:
             record = found.record
             set_ = {**record.defaults, **record.properties}
             usual = str(set_.get(catalogue.ANTISPOOF, Antispoof.OFF.value))
-            return guest_ports.infos(name, record.ports, usual, (), {})
+            return guest_ports.infos(name, record.ports, usual, (), {}, {})
         datapath = self._runner.datapath
         refused = await statistics.refused(datapath)
         try:
@@ -60,18 +60,34 @@ class PortChanges:
         except DatapathError as exc:
             raise refusal(exc) from exc
         usual = str(found.plan.effective()[catalogue.ANTISPOOF])
-        return guest_ports.infos(name, found.plan.ports, usual, present, refused.get(name, {}))
+        return guest_ports.infos(
+            name,
+            found.plan.ports,
+            usual,
+            present,
+            refused.get(name, {}),
+            found.instance.endpoints.conflicts,
+        )
 
     async def set_port(self, name: str, port: str, change: SetPort) -> PortInfo:
         """Say who the guest at a port is, before or after the link is there."""
         self._may_change()
         self._check_port(name, port)
+        if change.takeover and isinstance(self._overlays.get(name), Waiting):
+            message = f"overlay {name} is not at work: nobody could take over a guest"
+            raise ControlError(ErrorCode.FAILED, message, "takeover")
         if not await self._restoration.set_port(name, port, change):
             overlay = self._overlays.find(name)
             async with overlay.changing():
                 overlay.check_works()
                 known = overlay.plan.ports.get(port, guest_ports.NOTHING)
-                await self._put_port(overlay, port, guest_ports.changed(known, change))
+                wanted = guest_ports.changed(known, change)
+                if change.takeover and wanted.mac is None:
+                    message = "who has moved here? give the MAC, too"
+                    raise ControlError(ErrorCode.MISSING, message, "mac")
+                await self._put_port(overlay, port, wanted)
+                if change.takeover:
+                    overlay.instance.endpoints.take_over(port)
         log.info("port set", overlay=name, port=port)
         (info,) = [info for info in await self.ports(name) if info.port == port]
         return info
@@ -114,6 +130,7 @@ class PortChanges:
         except REFUSALS as exc:
             raise refusal(exc) from exc
         overlay.plan = plan
+        overlay.instance.endpoints.register(plan.ports)
 
 
 def replaced(

@@ -60,6 +60,9 @@ class Asked(Protocol):
     def cancel(self, command: commands.CancelQuestions) -> None:
         """Give up questions."""
 
+    def see_ports(self, ports: tuple[str, ...]) -> None:
+        """Take the names of the guests' ports that there are."""
+
     def fault(self, message: str) -> None:
         """Count a fault."""
 
@@ -182,6 +185,7 @@ class Runner:
                         | commands.ReportFault()
                         | commands.ReportDatapath()
                         | commands.ReportGuard()
+                        | commands.ReportPorts()
                         | commands.Note()
                     ):
                         self._tell(command)
@@ -236,6 +240,7 @@ class Runner:
         | commands.ReportFault
         | commands.ReportDatapath
         | commands.ReportGuard
+        | commands.ReportPorts
         | commands.Note,
     ) -> None:
         """Carry out a command that nothing follows from."""
@@ -252,6 +257,8 @@ class Runner:
                     instance.cancel(command)
                 case commands.ReportFault():
                     instance.fault(command.message)
+                case commands.ReportPorts():
+                    instance.see_ports(command.ports)
                 case commands.ReportDatapath() | commands.ReportGuard():
                     cause = _CAUSES[type(command)]
                     if command.message is None:

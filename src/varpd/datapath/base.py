@@ -194,7 +194,7 @@ class Datapath(Protocol):
     `Sink` that the datapath was made with: `FramesPunted`, `RowsRefused`, `UsageReported`,
     `LocalAddressesChanged`, `MacsLearned`, `MacsForgotten`, `RowsAdopted`; and of what others do to
     rows and links: `RowsTouched`, `RowsFound`, `TableRead`, `TableLost`, `TablesDoubted`,
-    `LinksDrifted`, `LinksWrong`.
+    `LinksDrifted`, `LinksWrong`; and `PortsSeen` when guests' ports come and go.
     """
 
     @property

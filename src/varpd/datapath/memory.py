@@ -30,7 +30,7 @@ from varpd.datapath.base import (
 from varpd.datapath.counters import HostCounters, OverlayCounters
 from varpd.datapath.encapsulation import ENCAPSULATIONS
 from varpd.datapath.inspection import MacRows
-from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port, Totals
+from varpd.datapath.memory_bridge import MTU, MemoryBridge, Port, Totals, tell_ports
 from varpd.engine.commands import DatapathCommand
 from varpd.engine.events import Event, FramesPunted, LocalAddressesChanged, RowsAdopted
 from varpd.engine.settings import Mode
@@ -155,6 +155,8 @@ class MemoryDatapath:
             self._open.add(link.name)
             if found is not None and _fits(found.link, link):
                 _take_over(found, link)
+                if found.ports:
+                    tell_ports(found)
                 return found.state
             ports = {} if found is None else found.ports
             _remove(self.bridges, self._underlay, link.name)
@@ -171,6 +173,8 @@ class MemoryDatapath:
                 self._clock,
                 self._totals,
             )
+            if ports:
+                tell_ports(self.bridges[link.name])
         return self.bridges[link.name].state
 
     async def close(self, overlay: str) -> None:

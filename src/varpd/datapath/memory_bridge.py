@@ -35,6 +35,7 @@ from varpd.engine.events import (
     FramesPunted,
     MacsForgotten,
     MacsLearned,
+    PortsSeen,
     RowsFound,
     RowsRefused,
     RowsTouched,
@@ -141,6 +142,7 @@ class MemoryBridge:
         if not name or name in self.ports:
             raise ValueError(f"{self.link.name} cannot have another port {name!r}")
         self.ports[name] = Port(name, self)
+        tell_ports(self)
         return self.ports[name]
 
     def detach(self, name: str) -> None:
@@ -148,6 +150,7 @@ class MemoryBridge:
         port = self.ports.pop(name, None)
         if port is not None:
             port.bridge = None
+            tell_ports(self)
             self._forget(mac for mac, where in list(self._learned.items()) if where == name)
 
     def end(self) -> None:
@@ -338,6 +341,11 @@ class MemoryBridge:
         gone = [mac for mac in macs if self._learned.pop(mac, _TUNNEL) != _TUNNEL]
         if gone:
             self.tell(MacsForgotten(self.link.name, gone))
+
+
+def tell_ports(bridge: MemoryBridge) -> None:
+    """Tell which guests' ports a bridge has."""
+    bridge.tell(PortsSeen(bridge.link.name, tuple(sorted(bridge.ports))))
 
 
 def _flood(ports: dict[str, Port], frame: bytes, source: Port | None) -> None:

@@ -131,6 +131,13 @@ class ReportGuard(Struct, frozen=True):
     message: str | None
 
 
+class ReportPorts(Struct, frozen=True):
+    """Tell the instance which guests' ports the overlay's bridge has now."""
+
+    overlay: str
+    ports: tuple[str, ...]
+
+
 class Note(Struct, frozen=True):
     """Something that an operator may want to know of; it is logged and shown."""
 
@@ -158,6 +165,7 @@ PluginCommand = (
     | ReportFault
     | ReportDatapath
     | ReportGuard
+    | ReportPorts
     | Note
 )
 

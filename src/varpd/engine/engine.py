@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from varpd.engine.adoption import Adoption
 from varpd.engine.aging import Aging
-from varpd.engine.commands import Command, ReportGuard
+from varpd.engine.commands import Command, ReportGuard, ReportPorts
 from varpd.engine.drift import Drift
 from varpd.engine.events import (
     Announced,
@@ -40,6 +40,7 @@ from varpd.engine.events import (
     OverlayAdded,
     OverlayChanged,
     OverlayRemoved,
+    PortsSeen,
     RowsAdopted,
     RowsFound,
     RowsRefused,
@@ -205,9 +206,7 @@ class Engine:
         if parts is None:
             return set()
         known = parts.overlay
-        targets = set(known.uses)
-        if known.default is not None:
-            targets.add(known.default)
+        targets = set(known.uses) | (set() if known.default is None else {known.default})
         return {target for target in targets if not known.here.has(target)}
 
     def is_here(self, overlay: str, target: Target) -> bool:
@@ -314,6 +313,10 @@ class Engine:
                 parts.adoption.adopt(event.rows, event.torn, now, out)
             case LinksReady():
                 parts.adoption.end()
+            case GuardReported():
+                out.append(ReportGuard(event.overlay, event.message))
+            case PortsSeen():
+                out.append(ReportPorts(event.overlay, event.ports))
             case _:
                 self._said(parts.statements, parts.drift, event, now, out)
 
@@ -352,8 +355,6 @@ class Engine:
                 drift.links_drifted(event, out)
             case LinksWrong():
                 drift.links_wrong(event.message, out)
-            case GuardReported():
-                out.append(ReportGuard(event.overlay, event.message))
             case (
                 FramesPunted()
                 | LookupsAnswered()
@@ -362,6 +363,8 @@ class Engine:
                 | UsageReported()
                 | RowsAdopted()
                 | LinksReady()
+                | GuardReported()
+                | PortsSeen()
                 | RowsFound()
                 | RowsTouched()
                 | CheckDue()

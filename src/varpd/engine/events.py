@@ -298,6 +298,13 @@ class LinksWrong(Struct, frozen=True):
     message: str | None
 
 
+class PortsSeen(Struct, frozen=True):
+    """The guests' ports that an overlay's bridge has now."""
+
+    overlay: str
+    ports: tuple[str, ...]
+
+
 class GuardReported(Struct, frozen=True):
     """What keeps an overlay apart from others is amiss, in words; None: all is well."""
 
@@ -347,6 +354,7 @@ Event = (
     | TablesDoubted
     | LinksDrifted
     | LinksWrong
+    | PortsSeen
     | CheckDue
     | GuardReported
     | DeadlinePassed

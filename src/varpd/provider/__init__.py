@@ -113,8 +113,13 @@ Between `start` and `stop`; the answers are in `varpd.provider.answers`.
     Optional, async. Read the data behind the plugin again.
 
 `local_endpoint(endpoint, present)`
-    Optional, plain or awaitable. Called when an endpoint of the overlay, a guest's port, is
-    registered on this host or withdrawn; nothing registers endpoints in this version.
+    Optional, plain or awaitable. Called when an endpoint of the overlay is on this host or is so
+    no longer. An endpoint is a guest's port that is on the overlay's bridge and of which an
+    operator said the MAC (``overlayadm port``), and perhaps addresses. Each is told after `start`,
+    and again after each change. `Claimed` is the answer that another host has the MAC or an
+    address: no fault; the port is shown as in conflict, and told again every 30 s. With
+    ``endpoint.takeover`` the guest has moved here, and the other host has to give it up; the
+    instance there says so with `Host.endpoint_taken`. At a `stop` nothing is withdrawn one by one.
 
 `save() -> dict`
     Optional, plain. See "Save and restore".
@@ -169,8 +174,9 @@ The host
 ========
 
 `self.host` is the way to varpd: names and numbers of the overlay, a log, and what a plugin may say
-unasked: `set_target`, `invalidate`, `inject_arp`, `degrade`, `restore`, `panic`, `save_soon`,
-`start_task`, `shared`. Each may be called from any thread and inside any operation. See `Host`.
+unasked: `set_target`, `invalidate`, `inject_arp`, `endpoint_taken`, `degrade`, `restore`, `panic`,
+`save_soon`, `start_task`, `shared`. Each may be called from any thread and inside any operation.
+See `Host`.
 
 Guarantees
 ==========
@@ -196,13 +202,13 @@ Faults
 ======
 
 An exception that leaves an operation (but for `ProviderError` from the constructor, `restore`,
-`set_property` and `start`, which is an answer to the operator), a wrong type of answer, a target
-that does not fit, a proxy answer without the operation behind it, a time-out, a state that is no
-JSON object or too large, and blocking the loop. The frame is dropped, the fault counted and
-logged, the overlay degraded until ten seconds have passed without another and an operation has
-succeeded. `Host.degrade` is for the plugin's own troubles, such as a server that does not answer.
-`Host.panic` ends the instance where it cannot go on: it is stopped with `StopReason.FAULT`, closed,
-and restored from the last saved state after 1 to 32 seconds.
+`set_property` and `start`, and `Claimed` from `local_endpoint`, which are answers to the operator),
+a wrong type of answer, a target that does not fit, a proxy answer without the operation behind it,
+a time-out, a state that is no JSON object or too large, and blocking the loop. The frame is
+dropped, the fault counted and logged, the overlay degraded until ten seconds have passed without
+another and an operation has succeeded. `Host.degrade` is for the plugin's own troubles, such as a
+server that does not answer. `Host.panic` ends the instance where it cannot go on: it is stopped
+with `StopReason.FAULT`, closed, and restored from the last saved state after 1 to 32 seconds.
 
 `varpd.provider.testing` has a fake host, and a conformance suite that checks the plugin's half of
 all this with one line in a test file.
@@ -224,6 +230,7 @@ from varpd.provider.answers import (
     Target,
 )
 from varpd.provider.errors import (
+    Claimed,
     NotLive,
     Panic,
     PropertyError,
@@ -260,6 +267,7 @@ __all__ = [
     "REFRESH",
     "Answer",
     "Cause",
+    "Claimed",
     "Closable",
     "DestinationKind",
     "DhcpAnswer",

@@ -3,6 +3,7 @@
     Exception
      +-- ProviderError            what a plugin may raise and varpd catches
      |    +-- Unsupported         this plugin or instance cannot do that
+     |    +-- Claimed             another host has that endpoint
      |    +-- PropertyError
      |         +-- PropertyUnknown    no property of that name
      |         +-- PropertyInvalid    the value is not possible
@@ -25,6 +26,10 @@ class ProviderError(Exception):
 
 class Unsupported(ProviderError):
     """The plugin or this instance of it cannot do what was asked."""
+
+
+class Claimed(ProviderError):
+    """Another host has the MAC or an address of an endpoint; the message says which has what."""
 
 
 class PropertyError(ProviderError):

@@ -108,6 +108,20 @@ class Host(Protocol):
             ValueError: an argument is not what it should be.
         """
 
+    def endpoint_taken(self, mac: bytes, message: str) -> None:
+        """Say that another host has taken over a guest that was on this host.
+
+        The endpoint is shown as in conflict, with `message`, and not told to the instance again
+        before its port leaves and comes back, or an operator changes it or has it take over.
+
+        Args:
+            mac: the guest's overlay MAC address; one that is on no port here is ignored.
+            message: who has it; cut to 255 bytes of UTF-8.
+
+        Raises:
+            ValueError: an argument is not what it should be.
+        """
+
     def degrade(self, message: str) -> None:
         """Say that the instance works badly, and how; shown until `restore`.
 

@@ -46,11 +46,18 @@ class StopReason(enum.Enum):
 class Endpoint(Struct, frozen=True):
     """A guest's port on this host."""
 
+    port: str
+    """Name of the port's link, unique on the host."""
+
     mac: MacAddress
     """Overlay MAC address of the guest."""
 
     addresses: tuple[IpAddress, ...] = ()
     """Overlay addresses of the guest, as far as they are known."""
+
+    takeover: bool = False
+    """Whether the guest has come from another host, which has to give it up; else who was there
+    first keeps it."""
 
 
 class Plugin(ABC):
@@ -184,9 +191,14 @@ class Plugin(ABC):
         """Read the data behind the plugin again, if it has any."""
 
     def local_endpoint(self, endpoint: Endpoint, present: bool) -> Awaitable[None] | None:
-        """Hear that an endpoint is registered on this host (`present`), or withdrawn.
+        """Hear that an endpoint is on this host (`present`), or is so no longer.
 
-        For plugins that publish where guests are.
+        For plugins that publish where guests are. Each is told after `start`, again when
+        something of it changes, and again every 30 s while another host has it; one at a time.
+        What is on this host at a `stop` is not withdrawn before.
+
+        Raises:
+            Claimed: another host has the MAC or an address; who was first keeps it.
         """
         return None
 

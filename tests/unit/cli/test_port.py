@@ -56,3 +56,9 @@ def test_what_was_said_is_forgotten(run: Run, service: FakeService) -> None:
 )
 def test_what_makes_no_sense_is_refused(run: Run, options: tuple[str, ...]) -> None:
     assert run("port", "web0", *options).exit_code == 2
+
+
+def test_a_guest_that_has_moved_is_taken_over(run: Run, service: FakeService) -> None:
+    run("port", "web0", "tap0", "--mac", MAC)
+    assert run("port", "web0", "tap0", "--take-over").exit_code == 0
+    assert service.taken_over == [("web0", "tap0")]

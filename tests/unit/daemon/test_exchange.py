@@ -14,7 +14,7 @@ from support.waiting import until
 from varpd.daemon.calls import Caller
 from varpd.daemon.exchange import Exchange
 from varpd.daemon.guard import STOPPED, Guard
-from varpd.daemon.mailbox import SLICE, Mailbox, PanicSaid
+from varpd.daemon.mailbox import SLICE, EndpointTaken, Mailbox, PanicSaid
 from varpd.daemon.tasks import Tasks
 from varpd.daemon.watchdog import Watchdog
 from varpd.engine import commands
@@ -171,3 +171,11 @@ async def test_macs_of_which_something_is_said_are_noted_for_who_wants_it() -> N
     bench.mailbox.put_pair(bytes(6), ONE)
     await asyncio.sleep(0)
     assert noted == {WEB}
+
+
+async def test_that_another_host_took_a_guest_is_told_to_who_keeps_the_endpoints() -> None:
+    bench = Bench(lambda _: ONE)
+    bench.mailbox.put(EndpointTaken(WEB, "host-b has it"))
+    await until(lambda: bench.owner.taken_macs)
+    assert bench.owner.taken_macs == [(WEB, "host-b has it")]
+    assert bench.owner.events == []

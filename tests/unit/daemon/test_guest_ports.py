@@ -80,9 +80,19 @@ def test_the_overlays_value_holds_where_the_port_has_none() -> None:
 
 def test_ports_that_are_there_and_those_that_are_known_are_shown() -> None:
     ports = {"tap0": StoredPort(MAC), "tap1": StoredPort(MAC, antispoof="off")}
-    found = guest_ports.infos("blue", ports, "mac", ["tap0", "tap2"], {"tap2": 5})
+    found = guest_ports.infos("blue", ports, "mac", ["tap0", "tap2"], {"tap2": 5}, {})
     assert [(p.port, p.state, p.antispoof, p.own, p.refused) for p in found] == [
         ("tap0", "present", "mac", False, 0),
         ("tap1", "absent", "off", True, 0),
         ("tap2", "blocked", "mac", False, 5),
+    ]
+
+
+def test_a_port_whose_guest_is_elsewhere_is_in_conflict_while_it_is_there() -> None:
+    ports = {name: StoredPort(MAC) for name in ("tap0", "tap1")}
+    conflicts = dict.fromkeys(ports, "host-b has it")
+    found = guest_ports.infos("blue", ports, "mac", ["tap0"], {}, conflicts)
+    assert [(p.state, p.conflict) for p in found] == [
+        ("conflict", "host-b has it"),
+        ("absent", "host-b has it"),
     ]

@@ -13,7 +13,7 @@ from support.instances import LOCAL, OVERLAY
 from support.probes import ONE, ROUTER, VXLAN, WEB, WEB_IP, GoodProbe, PointProbe
 from support.waiting import until
 from varpd.daemon.host import InstanceHost, Place
-from varpd.daemon.mailbox import Mailbox
+from varpd.daemon.mailbox import EndpointTaken, Mailbox
 from varpd.daemon.shared import SharedObjects
 from varpd.engine.events import Announced
 from varpd.provider import Host, Panic, Plugin, Target, TargetInvalid, Unsupported
@@ -64,11 +64,13 @@ async def test_words_go_into_the_mailbox_in_their_normal_form() -> None:
     bench.host.set_target(WEB, mapped)
     bench.host.invalidate(b"\xff" * 6)
     bench.host.inject_arp(WEB, WEB_IP, vlan=7, destination=bytes(ROUTER))
-    await until(lambda: len(bench.said) == 3)
+    bench.host.endpoint_taken(WEB, "x" * 300)
+    await until(lambda: len(bench.said) == 4)
     assert bench.said == [
         (WEB, ONE),
         (b"\xff" * 6, None),
         Announced(OVERLAY, WEB, WEB_IP, 7, ROUTER),
+        EndpointTaken(WEB, "x" * 255),
     ]
 
 
@@ -77,6 +79,8 @@ BAD: list[Callable[[Host], object]] = [
     lambda host: host.set_target(b"\x01" * 6, ONE),
     lambda host: host.invalidate(b""),
     lambda host: host.inject_arp(WEB, WEB_IP, vlan=0),
+    lambda host: host.endpoint_taken(b"\x01" * 6, "host-b has it"),
+    lambda host: host.endpoint_taken(WEB, ""),
     lambda host: host.degrade(""),
     lambda host: host.panic(""),
     lambda host: host.start_task("no coroutine", "poll"),  # type: ignore[arg-type] # junk

@@ -87,3 +87,21 @@ async def test_ports_are_shown_with_what_was_refused(parts: Parts) -> None:
     assert found == [("tap0", "present", 7), ("tap1", "present", 0)]
     datapath(parts).failing["refused_at_ports"] = REFUSAL
     assert [p.refused for p in await parts.service.ports("blue")] == [0, 0]
+
+
+async def test_a_guest_that_moves_here_has_a_mac_and_a_plugin_at_work(parts: Parts) -> None:
+    with pytest.raises(ControlError, match="give the MAC") as caught:
+        await parts.service.set_port("blue", "tap0", SetPort(takeover=True))
+    assert caught.value.code is ErrorCode.MISSING
+    assert await stored(parts) == {}
+    info = await parts.service.set_port("blue", "tap0", SetPort(mac=MAC, takeover=True))
+    assert (info.mac, info.conflict) == (MAC, None)
+
+
+async def test_a_port_shows_who_else_has_its_guest(parts: Parts) -> None:
+    await parts.service.set_port("blue", "tap0", WEB)
+    datapath(parts).ports["blue"] = ("tap0",)
+    overlay = parts.overlays.find("blue")
+    overlay.instance.endpoints.conflicts["tap0"] = "host-b has it"
+    (port,) = await parts.service.ports("blue")
+    assert (port.state, port.conflict) == ("conflict", "host-b has it")

@@ -80,6 +80,9 @@ class ScriptedInstance:
     def cancel(self, command: commands.CancelQuestions) -> None:
         self.said.append(command)
 
+    def see_ports(self, ports: tuple[str, ...]) -> None:
+        self.said.append(ports)
+
     def fault(self, message: str) -> None:
         self.said.append(("fault", message))
 
@@ -285,6 +288,7 @@ async def test_what_concerns_the_instance_reaches_it(wheel: Wheel) -> None:
         commands.ReportFault("blue", "late"),
         commands.ReportDatapath("blue", "full"),
         commands.ReportDatapath("blue", None),
+        commands.ReportPorts("blue", ("tap0",)),
         commands.ReportFault("red", "nobody hears this"),
         commands.Note("blue", "claimed elsewhere", b"\2\0\0\0\0\1"),
     ]
@@ -294,6 +298,7 @@ async def test_what_concerns_the_instance_reaches_it(wheel: Wheel) -> None:
         ("fault", "late"),
         (CauseKind.DATAPATH, "full"),
         (CauseKind.DATAPATH, None),
+        ("tap0",),
     ]
     assert not wheel.runner.faults
 

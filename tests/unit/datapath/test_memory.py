@@ -12,6 +12,7 @@ from varpd.engine.events import (
     Event,
     FramesPunted,
     LocalAddressesChanged,
+    PortsSeen,
     RowsAdopted,
     RowsRefused,
     UsageReported,
@@ -112,11 +113,14 @@ async def test_a_datapath_finds_what_another_left() -> None:
     await new.open(link(LEFT))
     await new.settle()
 
-    assert told[1:] == [RowsAdopted("blue", [(B, (right.target,))], [])]
+    assert told[1:] == [
+        RowsAdopted("blue", [(B, (right.target,))], []),
+        PortsSeen("blue", ("guest",)),
+    ]
     guest.send(frame(A, B))
     left.datapath.apply([Install("blue", right.target, [A], [])])
     await new.settle()
-    assert [type(event) for event in told[2:]] == [FramesPunted]
+    assert [type(event) for event in told[3:]] == [FramesPunted]
     assert left.events == [], "whoever was killed is told nothing"
 
 
@@ -136,9 +140,9 @@ async def test_frames_punted_into_a_full_queue_are_lost_and_counted() -> None:
     await host.datapath.settle()
 
     punted = [event for event in host.events if isinstance(event, FramesPunted)]
-    # One event of the room is that the guest was learned.
-    assert len(punted) == PUNT_ROOM - 1
-    assert host.datapath.lost == 6
+    # Two events of the room are that the port was seen and the guest was learned.
+    assert len(punted) == PUNT_ROOM - 2
+    assert host.datapath.lost == 7
 
 
 async def test_other_addresses_are_told() -> None:

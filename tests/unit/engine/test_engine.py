@@ -7,7 +7,7 @@ from msgspec import structs
 
 from support.script import HERE, OVERLAY, UNLIMITED, Script, mac, packet, settings, target
 from varpd.engine import engine
-from varpd.engine.commands import StartLookups
+from varpd.engine.commands import ReportPorts, StartLookups
 from varpd.engine.engine import Engine, EntryView
 from varpd.engine.events import (
     DEFERRED,
@@ -20,6 +20,7 @@ from varpd.engine.events import (
     LookupsAnswered,
     OverlayAdded,
     OverlayRemoved,
+    PortsSeen,
     TableFlushed,
     TargetSet,
 )
@@ -156,3 +157,8 @@ def test_a_large_table_is_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(2, 7):
         script.when(TargetSet(OVERLAY, mac(number), target(2)))
     assert [part["valid"] for part in script.engine.census(OVERLAY)] == [2, 2, 1]
+
+
+def test_the_ports_of_guests_are_told_to_the_instance() -> None:
+    script = Script().when(PortsSeen(OVERLAY, ("tap0",)), then=[ReportPorts(OVERLAY, ("tap0",))])
+    script.when(PortsSeen("nowhere", ("tap0",)), then=[])

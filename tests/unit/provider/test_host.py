@@ -7,7 +7,7 @@ from varpd.provider.testing import FakeHost
 
 COMPLETE = {
     *("overlay", "vnetid", "encapsulation", "local", "log"),
-    *("set_target", "invalidate", "inject_arp", "degrade", "restore", "panic"),
+    *("set_target", "invalidate", "inject_arp", "endpoint_taken", "degrade", "restore", "panic"),
     *("save_soon", "start_task", "shared"),
 }
 

@@ -176,7 +176,7 @@ def test_optional_operations_have_harmless_defaults() -> None:
     with pytest.raises(Unsupported, match="dhcp"):
         plugin.dhcp(query)
     assert list(plugin.enumerate()) == []
-    assert plugin.local_endpoint(Endpoint(WEB), True) is None
+    assert plugin.local_endpoint(Endpoint("tap0", WEB), True) is None
     asyncio.run(plugin.reload())
     asyncio.run(plugin.stop(StopReason.SHUTDOWN))
     plugin.close()

@@ -31,6 +31,7 @@ from varpd.engine.events import (
     Event,
     LinksDrifted,
     LinksWrong,
+    PortsSeen,
     RowsTouched,
     TableLost,
     TablesDoubted,
@@ -214,6 +215,9 @@ class Caretaker:
             # The kernel makes each new port so: that is nobody's change.
             self._protector.close(cared.link.name, found.open)
         if found.ports is not None and not found.rebuild:
+            if found.ports != cared.ports:
+                names = tuple(port.name for port in found.ports)
+                self.sink(PortsSeen(cared.link.name, names))
             cared.ports = found.ports
             self._protector.see(cared.link.name, found.ports)
             self._watch(cared)

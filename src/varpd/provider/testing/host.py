@@ -1,6 +1,5 @@
 """A host without varpd behind it: it keeps what an instance says."""
 
-import asyncio
 import inspect
 import threading
 from collections import Counter
@@ -44,6 +43,13 @@ class Announced(Struct, frozen=True):
     destination: MacAddress | None = None
 
 
+class EndpointTaken(Struct, frozen=True):
+    """`Host.endpoint_taken` was called."""
+
+    mac: MacAddress
+    message: str
+
+
 class Degraded(Struct, frozen=True):
     """`Host.degrade` was called."""
 
@@ -64,7 +70,9 @@ class SaveAsked(Struct, frozen=True):
     """`Host.save_soon` was called."""
 
 
-Said = TargetSet | Invalidated | Announced | Degraded | Restored | Panicked | SaveAsked
+Said = (
+    TargetSet | Invalidated | Announced | EndpointTaken | Degraded | Restored | Panicked | SaveAsked
+)
 """Something that an instance said."""
 
 
@@ -138,6 +146,8 @@ class FakeHost:
         self._early: list[Said] | None = []
         self._closed = False
         self._tasks = FakeTasks()
+        self.run: Final = self._tasks.run
+        """Runs the instance's tasks on an event loop from now on."""
         self.faults: Final = self._tasks.faults
         """What left the tasks of `start_task`."""
         self._shared: dict[str, Closable] = {}
@@ -164,6 +174,10 @@ class FakeHost:
     ) -> None:
         """See `Host.inject_arp`."""
         self._say(Announced(*check_announcement(mac, address, vlan, destination)))
+
+    def endpoint_taken(self, mac: bytes, message: str) -> None:
+        """See `Host.endpoint_taken`."""
+        self._say(EndpointTaken(check_station(mac), check_message(message)))
 
     def degrade(self, message: str) -> None:
         """See `Host.degrade`."""
@@ -204,10 +218,6 @@ class FakeHost:
             if key not in self._shared:
                 self._shared[key] = factory()
             return self._shared[key]  # type: ignore[return-value]  # what this factory made
-
-    def run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the instance's tasks on `loop` from now on."""
-        self._tasks.run(loop)
 
     def started(self) -> None:
         """Let take effect what was said, since `start` has returned."""

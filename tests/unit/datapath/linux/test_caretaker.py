@@ -16,7 +16,7 @@ from varpd.datapath.linux.link_check import Examined, Port
 from varpd.datapath.linux.links import Pair
 from varpd.datapath.linux.opening import Made
 from varpd.datapath.linux.patience import AT_ONCE
-from varpd.engine.events import LinksDrifted, LinksWrong, TableLost
+from varpd.engine.events import LinksDrifted, LinksWrong, PortsSeen, TableLost
 
 PAIR, NEW = Pair(6, 7, adopted=False), Pair(16, 17, adopted=False)
 DOWN = "vx-blue was down"
@@ -114,6 +114,7 @@ async def test_new_links_are_followed_and_get_the_ports_back(bench: Bench) -> No
     await bench.settle()
     assert bench.follower.moves == [("rows", "blue", 17), ("guests", "blue", 16, 17)]
     assert bench.sink.events == [
+        PortsSeen("blue", ("tap0",)),
         LinksDrifted("blue", [GONE], repaired=True),
         TableLost("blue"),
         LinksDrifted("blue", ["tap0 had lost the bridge blue"], repaired=True),

@@ -13,6 +13,7 @@ from varpd.provider import DestinationKind, Host, Panic, Target, TargetInvalid, 
 from varpd.provider.testing.host import (
     Announced,
     Degraded,
+    EndpointTaken,
     FakeHost,
     Invalidated,
     Panicked,
@@ -272,3 +273,11 @@ def test_the_log_keeps_its_lines() -> None:
 
     assert [line[0] for line in host.log.lines] == ["debug", "info", "warning", "error"]
     assert host.log.lines[1] == ("info", "b", {"n": 1})
+
+
+def test_it_hears_that_another_host_took_a_guest() -> None:
+    host = started()
+    host.endpoint_taken(WEB, "host-b has it")
+    assert host.said == [EndpointTaken(WEB, "host-b has it")]
+    with pytest.raises(ValueError, match="one station"):
+        host.endpoint_taken(BROADCAST, "host-b has it")
