@@ -141,7 +141,15 @@ class Connection(asyncio.Protocol):
             self._lingering = True
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-            self._timer = self._loop.call_later(LINGER, self._transport.close)
+            self._timer = self._loop.call_later(LINGER, self._give_up)
+
+    def _give_up(self) -> None:
+        """Close, whatever the server does; one that reads nothing cannot be left in order."""
+        self._timer = None
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.abort()
+        elif self._transport is not None:
+            self._transport.close()
 
     def _not_proved(self) -> None:
         self._timer = None

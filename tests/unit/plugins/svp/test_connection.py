@@ -140,6 +140,22 @@ async def test_one_that_winds_down_takes_its_answers_and_ends(server: Portolan) 
     assert await ended(made) == "no longer needed"
 
 
+async def test_a_server_that_reads_nothing_is_left_all_the_same(
+    server: Portolan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER", 0.05)
+    made = await proved(server)
+    server.backend = 1_000
+    # More than the buffers of both sides hold.
+    while made._transport is not None and made._transport.get_write_buffer_size() < 1 << 16:
+        for _ in range(1_000):
+            made.ask(Asked())
+        await asyncio.sleep(0)
+    made.break_off("enough")
+    async with asyncio.timeout(PATIENCE):
+        await made.closed
+
+
 async def test_the_fake_dies_of_what_the_real_one_dies_of(server: Portolan) -> None:
     port = await server.start()
     _, writer = await asyncio.open_connection("127.0.0.1", port)
