@@ -30,7 +30,7 @@ integration: setup ## the tests with network namespaces and kernel devices
 demo: setup ## three hosts, one overlay, on this machine
 	@scripts/demo
 
-bench: setup ## measure varpd beside its peers; ONLY=NAME,... some of it
+bench: setup ## measure varpd beside its peers; ONLY=NAME,... some of it; SIZE=full more overlays
 	@scripts/bench $(if $(ONLY),--only $(ONLY))
 
 install: ## put the program and all that belongs to it below DESTDIR, for PREFIX (/usr/local)

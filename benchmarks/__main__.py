@@ -18,7 +18,7 @@ from benchmarks.results import Outcome
 
 CASES: Final = (
     *("engine", "start", "cold", "throughput", "busy_kernel", "file_change"),
-    *("memory", "rows", "misses", "fair"),
+    *("memory", "rows", "misses", "fair", "scale"),
 )
 """In the order of running: what needs a quiet kernel comes before what fills its tables."""
 

@@ -6,16 +6,19 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from benchmarks import load
 from benchmarks.load import mac
 from support.guests import Guest
 from support.lab import Host, Lab
 from support.namespaces import Namespace
+from support.waiting import wait_for
+from varpd.control.client import Client
 from varpd.datapath.base import Link
 from varpd.datapath.linux import links, names, tables
 from varpd.datapath.linux.kernel import Kernel
@@ -125,6 +128,49 @@ def is_empty(host: Host, overlay: str) -> bool:
 
 def _is_own(row: FdbRow) -> bool:
     return row.mac == ZERO or bool(row.master and row.state & NUD_PERMANENT)
+
+
+def miss_delays(
+    host: Host,
+    overlay: str,
+    sink: Host,
+    guest: Guest,
+    frames: int,
+    rate: int,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """Send to MACs whose rows are gone; return the seconds that each frame was on its way.
+
+    Args:
+        host: has the overlay, which may still have frames of before to handle.
+        overlay: its plugin knows the MACs.
+        sink: where they are.
+        guest: sends.
+        frames: how many it sends, each to another MAC.
+        rate: how many a second.
+        meanwhile: is called when the first is about to be sent.
+
+    Raises:
+        AssertionError: a frame was lost.
+    """
+    forget(host, overlay)
+    with load.arrivals(sink.namespace, frames) as found:
+        meanwhile()
+        load.send(guest.namespace, frames, rate)
+    if len(found.came) != frames:
+        raise AssertionError(f"{frames - len(found.came)} of {frames} frames were lost")
+    return found.delays
+
+
+def forget(host: Host, overlay: str) -> None:
+    """Have an overlay know nothing; what still waits in its punt socket is waited for."""
+    with Client(str(host.varpd.socket)) as client:
+
+        def is_forgotten() -> bool:
+            client.flush(overlay)
+            return is_empty(host, overlay)
+
+        wait_for("the rows to be gone", is_forgotten, 60)
 
 
 def processor_seconds(process: int) -> float:

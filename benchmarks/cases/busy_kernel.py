@@ -9,14 +9,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
-from benchmarks import load, place
+from benchmarks import place
 from benchmarks.results import Outcome, Ratio, Series
-from support.guests import Guest
-from support.lab import Host, Lab
+from support.lab import Lab
 from support.lock_holding import deletion
 from support.namespaces import Namespace
 from support.waiting import wait_for
-from varpd.control.client import Client
 
 TITLE: Final = "frames to unknown MACs while the kernel's lock (RTNL) is held"
 PAIRS: Final = 2_000
@@ -37,12 +35,14 @@ def run(say: Callable[[str], None]) -> Outcome:
         guest = place.silent(host.attach(OVERLAY, "one"))
         for repetition in range(REPETITIONS):
             say(f"{repetition + 1} of {REPETITIONS}")
-            found["idle"] += delays(host, sink, guest)
+            found["idle"] += place.miss_delays(host, OVERLAY, sink, guest, FRAMES, RATE)
             with ExitStack() as stack:
                 scratch = stack.enter_context(Namespace("scratch"))
                 begin, gone = stack.enter_context(deletion(scratch, PAIRS))
                 deleting = threading.Thread(target=begin)
-                found["held"] += delays(host, sink, guest, deleting.start)
+                found["held"] += place.miss_delays(
+                    host, OVERLAY, sink, guest, FRAMES, RATE, deleting.start
+                )
                 deleting.join()
                 wait_for("the devices to be gone", gone, 60)
     series = tuple(
@@ -59,22 +59,3 @@ def run(say: Callable[[str], None]) -> Outcome:
         ),
         ("None was lost.",),
     )
-
-
-def delays(
-    host: Host, sink: Host, guest: Guest, meanwhile: Callable[[], None] = lambda: None
-) -> list[float]:
-    """Send to MACs whose rows are gone; return the seconds that each frame was on its way.
-
-    Raises:
-        AssertionError: a frame was lost.
-    """
-    with Client(str(host.varpd.socket)) as client:
-        client.flush(OVERLAY)
-    wait_for("the rows to be gone", lambda: place.is_empty(host, OVERLAY), 60)
-    with load.arrivals(sink.namespace, FRAMES) as found:
-        meanwhile()
-        load.send(guest.namespace, FRAMES, RATE)
-    if len(found.came) != FRAMES:
-        raise AssertionError(f"{FRAMES - len(found.came)} of {FRAMES} frames were lost")
-    return found.delays

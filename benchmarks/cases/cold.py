@@ -12,7 +12,6 @@ from benchmarks import place
 from benchmarks.results import Outcome, Ratio, Series
 from support.guests import INTERFACE, Guest
 from support.lab import Host, Lab
-from varpd.control.client import Client
 from varpd.engine.settings import Mode
 from varpd.provider.answers import Target
 
@@ -70,10 +69,7 @@ def flooding(lab: Lab, hosts: list[Host]) -> tuple[Guest, Guest]:
 def forget_all(hosts: list[Host], guests: tuple[Guest, ...] | list[Guest]) -> None:
     """Have hosts and guests know nothing."""
     for host in hosts:
-        with Client(str(host.varpd.socket)) as client:
-            client.flush("first")
-        while not place.is_empty(host, "first"):
-            pass
+        place.forget(host, "first")
     forget_neighbours(guests)
 
 

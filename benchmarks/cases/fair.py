@@ -16,8 +16,6 @@ from benchmarks.results import Outcome, Ratio, Series, paired
 from support import hostile_plugins
 from support.guests import Guest
 from support.lab import Host, Lab
-from support.waiting import wait_for
-from varpd.control.client import Client
 from varpd.engine.settings import Limits
 
 TITLE: Final = "lookups of an overlay beside one that is offered ten times its limits"
@@ -51,15 +49,19 @@ def run(say: Callable[[str], None]) -> Outcome:
         host.create(KNOWN, 8, "files", f"files/config={far}")
         host.create(HUNG, 9, "hostile", "hostile/do=hang")
         guests = {name: place.silent(host.attach(name, name)) for name in (QUIET, KNOWN, HUNG)}
+
+        def quiet() -> list[float]:
+            return place.miss_delays(host, QUIET, sink, guests[QUIET], FRAMES, RATE)
+
         with unread(void):
             for repetition in range(REPETITIONS):
                 say(f"alone, {repetition + 1} of {REPETITIONS}")
-                alone.append(delays(host, sink, guests[QUIET]))
+                alone.append(quiet())
                 for name, found in beside.items():
                     say(f"beside {name}, {repetition + 1} of {REPETITIONS}")
                     with flooded(guests[name]):
-                        found.append(delays(host, sink, guests[QUIET]))
-                    forget(host, name)
+                        found.append(quiet())
+                    place.forget(host, name)
     series, ratios = [], []
     for label, found in (("alone", alone), *((f"beside {name}", beside[name]) for name in beside)):
         for part in (0.5, 0.99):
@@ -75,30 +77,6 @@ def run(say: Callable[[str], None]) -> Outcome:
             for part in (0.5, 0.99)
         ]
     return Outcome("fair", TITLE, tuple(series), tuple(ratios))
-
-
-def delays(host: Host, sink: Host, guest: Guest) -> list[float]:
-    """Send to MACs whose rows are gone; return the seconds that each frame was on its way.
-
-    Raises:
-        AssertionError: a frame was lost.
-    """
-    forget(host, QUIET)
-    with load.arrivals(sink.namespace, FRAMES) as found:
-        load.send(guest.namespace, FRAMES, RATE)
-    assert len(found.came) == FRAMES, f"{FRAMES - len(found.came)} of {FRAMES} frames were lost"
-    return found.delays
-
-
-def forget(host: Host, overlay: str) -> None:
-    """Have an overlay know nothing; what still waits in its punt socket is waited for."""
-    with Client(str(host.varpd.socket)) as client:
-
-        def is_forgotten() -> bool:
-            client.flush(overlay)
-            return place.is_empty(host, overlay)
-
-        wait_for("the rows to be gone", is_forgotten, 60)
 
 
 @contextlib.contextmanager
