@@ -20,9 +20,9 @@ from varpd.engine.settings import Limits
 
 TITLE: Final = "lookups of an overlay beside one that is offered ten times its limits"
 TIMES: Final = 10
-FRAMES: Final = 200
-RATE: Final = 200
-"""Frames a second of the quiet guest: a second for each repetition."""
+FRAMES: Final = 600
+RATE: Final = 300
+"""Frames a second of the quiet guest: two seconds for each repetition."""
 
 REPETITIONS: Final = 7
 MAPPINGS: Final = 1_000_000

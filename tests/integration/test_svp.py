@@ -20,8 +20,11 @@ pytestmark = pytest.mark.integration
 
 PORT: Final = 1296
 VNETID: Final = 7
-PERIOD: Final = 11.0
-"""Seconds in which a host reads its log, at most."""
+STALE: Final = "10"
+"""Seconds for which the fake repeats what it said, as the real one does."""
+
+PERIOD: Final = 22.0
+"""Seconds in which a host has read its log, and asked again what may have been old, at most."""
 
 OWN: Final = str(Path(sys.executable).parent / "varpd-svp-server")
 TESTS: Final = Path(__file__).parents[1]
@@ -61,7 +64,15 @@ class Servers:
         """Begin to answer."""
         address = self.host.address
         own = (OWN, str(self._file), "--listen", address, "--port", str(PORT))
-        fake = (sys.executable, "-m", "support.portolan", str(self._file), address, str(PORT))
+        fake = (
+            sys.executable,
+            "-m",
+            "support.portolan",
+            str(self._file),
+            address,
+            str(PORT),
+            STALE,
+        )
         environment = ("env", f"PYTHONPATH={TESTS}")
         command = own if self._kind == "own" else (*environment, *fake)
         self._stack.enter_context(self.host.namespace.popen(*command, stderr=subprocess.DEVNULL))

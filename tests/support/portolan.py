@@ -173,7 +173,8 @@ class Portolan:
                     if self.fatal:
                         status = struct.pack("!H" if operation == VL2_REQ else "!I", FATAL)
                         answer = status + bytes(len(answer) - len(status))
-                    if self.stale:
+                    # Only what was found is kept; the status comes first.
+                    if not any(answer[: 2 if operation == VL2_REQ else 4]):
                         self._said[key] = (now, answer)
                     return operation + 1, answer
                 case 9:

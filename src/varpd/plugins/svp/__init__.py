@@ -4,6 +4,7 @@
     remote        the servers behind one name, and the requests spread over them
     connection    one TCP connection with its session
     log           following the log of this host
+    doubts        asking again when servers' caches have passed
     shootdown     what other hosts say
     memory        answers kept for a while; pure
     backoff       the pauses between tries; pure

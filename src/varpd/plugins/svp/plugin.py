@@ -8,9 +8,10 @@ from typing import Final, cast
 
 from varpd.net.addresses import IPV6_MULTICAST_PREFIX, IpAddress, MacAddress
 from varpd.net.ethernet import EtherType
+from varpd.plugins.svp.doubts import Doubts
 from varpd.plugins.svp.fields import Status
 from varpd.plugins.svp.log import Log
-from varpd.plugins.svp.log_messages import Vl2Record, Vl3Record
+from varpd.plugins.svp.log_messages import Record, Vl2Record, Vl3Record
 from varpd.plugins.svp.memory import Memory
 from varpd.plugins.svp.messages import Vl2Ack, Vl2Request, Vl3Ack, Vl3Request
 from varpd.plugins.svp.remote import Key, Remote
@@ -75,6 +76,7 @@ class SvpPlugin(DynamicPlugin):
         self._macs: Memory[IpAddress, MacAddress] = Memory()
         self._remote: Remote | None = None
         self._listener: Listener | None = None
+        self._doubts: Doubts | None = None
         self._age = 0.0
 
     @classmethod
@@ -171,18 +173,25 @@ class SvpPlugin(DynamicPlugin):
             f"remote {key.host} {key.port} {underlay}", partial(Remote, key)
         )
         self._remote.join(self)
-        self.host.start_task(self._work(self._remote), "svp servers")
+        self._doubts = Doubts(partial(_do_again, self))
+        self.host.start_task(_work(self.host, self._remote), "svp servers")
+        self.host.start_task(self._doubts.work(), "svp doubts")
 
     async def stop(self, reason: StopReason) -> None:
         """See `Plugin.stop`; the last one closes the connections, in the way that servers bear."""
         remote = self._remote
-        self._leave()
+        self.close()
         if remote is not None:
             await remote.leave_in_order(self)
 
     def close(self) -> None:
         """See `Plugin.close`."""
-        self._leave()
+        if self._remote is not None:
+            self._remote.leave(self)
+            self._remote = None
+        if self._listener is not None:
+            self._listener.targets.remove(self)
+            self._listener = None
 
     async def reload(self) -> None:
         """Ask the servers anew about everything."""
@@ -218,31 +227,29 @@ class SvpPlugin(DynamicPlugin):
 
     def mac_moved(self, record: Vl2Record) -> None:
         """See `Reader.mac_moved`."""
-        self._targets.forget(bytes(record.mac))
-        self.host.invalidate(record.mac)
+        self.forget(record.mac)
+        if self._doubts is not None:
+            self._doubts.put(record)
 
     def address_moved(self, record: Vl3Record, answer: Vl3Ack) -> None:
         """See `Reader.address_moved`."""
-        self._macs.forget(record.ip)
-        if answer.status is not Status.OK:
-            return
-        try:
-            self._keep(record.ip, answer)
-        except (ServerError, TargetInvalid) as error:
-            self.host.log.warning("SVP answer refused", address=str(record.ip), why=str(error))
-            return
-        vlan = record.vlan if 1 <= record.vlan <= _VLAN_MAX else None
-        self.host.inject_arp(answer.mac, record.ip, vlan=vlan)
+        self.announce(record, answer)
+        if self._doubts is not None:
+            self._doubts.put(record)
 
     def shot_down(self, mac: MacAddress, sender: IpAddress) -> None:
         """See `shootdown.Target.shot_down`."""
         known = self._targets.get(bytes(mac), _now())
         if known is not None and known.ip == sender:
-            self._targets.forget(bytes(mac))
-            self.host.invalidate(mac)
+            self.forget(mac)
+
+    def forget(self, mac: MacAddress) -> None:
+        """Have a MAC asked for anew."""
+        self._targets.forget(bytes(mac))
+        self.host.invalidate(mac)
 
     async def _find_target(self, mac: bytes) -> Answer:
-        remote = self._servers()
+        remote = self.servers()
         stale = self._targets.get(mac, _now())
         if stale is not None and not remote.is_healthy:
             return stale
@@ -259,7 +266,7 @@ class SvpPlugin(DynamicPlugin):
         return target
 
     async def _find_mac(self, address: IpAddress) -> NeighbourAnswer:
-        remote = self._servers()
+        remote = self.servers()
         stale = self._macs.get(address, _now())
         if stale is not None and not remote.is_healthy:
             return stale
@@ -288,30 +295,48 @@ class SvpPlugin(DynamicPlugin):
         self._targets.put(bytes(answer.mac), target, _now())
         self._macs.put(address, answer.mac, _now())
 
-    async def _work(self, remote: Remote) -> None:
-        """Take part in the work for the servers' connections and log."""
-        log = Log(remote, remote.key.underlay_ip, partial(_readers, remote), self.host.log)
-        while True:
-            try:
-                await remote.work(self.host.log, log.follow)
-            except* Exception as group:
-                # Those who share the servers must not go without because of one fault.
-                for fault in group.exceptions:
-                    self.host.log.warning("SVP work failed", why=f"{type(fault).__name__}: {fault}")
-            await asyncio.sleep(AGAIN)
+    def announce(self, record: Vl3Record, answer: Vl3Ack) -> None:
+        """Tell guests who has an address, if it is another one than they were told of last."""
+        before = self._macs.forget(record.ip)
+        if answer.status is not Status.OK:
+            return
+        try:
+            self._keep(record.ip, answer)
+        except (ServerError, TargetInvalid) as error:
+            self.host.log.warning("SVP answer refused", address=str(record.ip), why=str(error))
+            return
+        if answer.mac != before:
+            vlan = record.vlan if 1 <= record.vlan <= _VLAN_MAX else None
+            self.host.inject_arp(answer.mac, record.ip, vlan=vlan)
 
-    def _leave(self) -> None:
-        if self._remote is not None:
-            self._remote.leave(self)
-            self._remote = None
-        if self._listener is not None:
-            self._listener.targets.remove(self)
-            self._listener = None
-
-    def _servers(self) -> Remote:
+    def servers(self) -> Remote:
+        """Return who is asked. Raises: ServerError, the instance is stopped."""
         if self._remote is None:
             raise ServerError("the instance is stopped")
         return self._remote
+
+
+async def _do_again(instance: SvpPlugin, record: Record) -> None:
+    """Do a record of the log again."""
+    if isinstance(record, Vl2Record):
+        instance.forget(record.mac)
+        return
+    answer = await instance.servers().ask(Vl3Request(record.ip, record.vnetid))
+    if isinstance(answer, Vl3Ack) and answer.status in (Status.OK, Status.NOT_FOUND):
+        instance.announce(record, answer)
+
+
+async def _work(host: Host, remote: Remote) -> None:
+    """Take part in the work for the servers' connections and log."""
+    log = Log(remote, remote.key.underlay_ip, partial(_readers, remote), host.log)
+    while True:
+        try:
+            await remote.work(host.log, log.follow)
+        except* Exception as group:
+            # Those who share the servers must not go without because of one fault.
+            for fault in group.exceptions:
+                host.log.warning("SVP work failed", why=f"{type(fault).__name__}: {fault}")
+        await asyncio.sleep(AGAIN)
 
 
 def _now() -> float:

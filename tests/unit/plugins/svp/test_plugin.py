@@ -194,7 +194,7 @@ async def test_while_no_server_is_there_old_answers_are_good_enough(server: Port
         assert await lookup(instance, WEB) == WEB_AT
         assert await arp(instance, WEB_IP) == WEB
         await server.stop()
-        remote = instance._servers()
+        remote = instance.servers()
         await until(lambda: not remote.is_healthy)
         assert await lookup(instance, WEB) == WEB_AT
         assert await arp(instance, WEB_IP) == WEB
@@ -222,6 +222,23 @@ async def test_guests_are_told_who_has_an_address_now(
         moved = [TargetSet(SIX, ELSEWHERE), Announced(SIX, address, told, None)]
         assert host.said[1:] == moved
         assert await arp(instance, address) == SIX
+
+
+async def test_what_a_server_says_from_its_cache_is_not_believed_for_ever(
+    server: Portolan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real one repeats for ten seconds what it said, whatever its own log says."""
+    monkeypatch.setattr("varpd.plugins.svp.doubts.STALE", 0.6)
+    server.stale = 0.5
+    async with started(server) as (instance, host):
+        assert await lookup(instance, WEB) == WEB_AT
+        assert await arp(instance, WEB_IP) == WEB
+        server.move(VNETID, bytes(WEB), OTHER)
+        server.give(VNETID, WEB_IP6, bytes(SIX))
+        await until(lambda: server.logs[UNDERLAY] == [])
+        assert await lookup(instance, WEB) == WEB_AT  # which is old
+        await until(lambda: host.said.count(Invalidated(WEB)) == 2)
+        assert await lookup(instance, WEB) == ELSEWHERE
 
 
 async def test_an_address_that_nobody_has_any_more_is_forgotten(server: Portolan) -> None:

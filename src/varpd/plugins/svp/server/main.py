@@ -93,7 +93,12 @@ async def serve(file: Path, service: Service, listen: str, port: int) -> None:
         OSError: there is no listening at the address and port.
     """
     loop = asyncio.get_running_loop()
-    ending, again = asyncio.Event(), asyncio.Event()
+    ending, again, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def tell() -> None:
+        told.set()
+        again.set()
+
     opened = socket.create_server(
         (listen, port),
         family=socket.AF_INET6 if ":" in listen else socket.AF_INET,
@@ -102,13 +107,13 @@ async def serve(file: Path, service: Service, listen: str, port: int) -> None:
     server = await loop.create_server(lambda: Connection(service), sock=opened)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    loop.add_signal_handler(signal.SIGHUP, again.set)
+    loop.add_signal_handler(signal.SIGHUP, tell)
     again.set()
     _log.info("answers at %s port %d: %s", listen, port, _words(service.content))
     async with server, asyncio.TaskGroup() as group:
         tasks = (
             group.create_task(_watch(file, again), name="watch"),
-            group.create_task(_follow(file, service, again), name="follow"),
+            group.create_task(_follow(file, service, again, told), name="follow"),
         )
         await ending.wait()
         _log.info("told to end")
@@ -138,16 +143,19 @@ def _signature(file: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-async def _follow(file: Path, service: Service, again: asyncio.Event) -> None:
-    """Answer from the file as it is; a bad one changes nothing."""
+async def _follow(file: Path, service: Service, again: asyncio.Event, told: asyncio.Event) -> None:
+    """Answer from the file as it is; a bad one changes nothing, and is told once unless asked."""
     complaint = ""
     seen: tuple[int, int, int] | None = (0, 0, 0)
     while True:
         await again.wait()
         again.clear()
         signature = await asyncio.to_thread(_signature, file)
-        if signature == seen:
+        if signature == seen and not told.is_set():
             continue
+        if told.is_set():
+            complaint = ""
+        told.clear()
         seen = signature
         try:
             content = await asyncio.to_thread(read, file)

@@ -23,6 +23,9 @@ from varpd.plugins.svp.wire import MAX_BODY, Message, Stream, serialize
 CONNECTIONS: Final = 1_024
 """Connections at a time; more are closed at once."""
 
+SILENCE: Final = 300.0
+"""Seconds without a word after which a connection is closed; hosts ask for their log more often."""
+
 LOG_BYTES: Final = MAX_BODY - 64
 """Bytes of records in one answer, whatever was asked for."""
 
@@ -90,6 +93,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._paused = False
         self._peer = "?"
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, if there is room for one more."""
@@ -99,11 +104,14 @@ class Connection(asyncio.Protocol):
             self.end("too many connections")
             return
         self._service.open.add(self)
+        self._heard = asyncio.get_running_loop().time()
+        self._listen()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is asked, in the order of asking."""
         if self._transport is None or self._transport.is_closing():
             return
+        self._heard = asyncio.get_running_loop().time()
         self._stream.feed(data)
         self._answer()
 
@@ -139,6 +147,17 @@ class Connection(asyncio.Protocol):
         """Forget it."""
         self._service.open.discard(self)
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _listen(self) -> None:
+        """End the connection if nothing was heard for long, and look again later."""
+        loop = asyncio.get_running_loop()
+        left = self._heard + SILENCE - loop.time()
+        if left <= 0:
+            self.end(f"silent for {SILENCE:g} s")
+        else:
+            self._timer = loop.call_later(left, self._listen)
 
     def end(self, why: str) -> None:
         """Close the connection."""

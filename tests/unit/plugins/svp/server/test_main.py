@@ -103,11 +103,13 @@ def test_a_bad_file_changes_nothing_and_is_told_once(file: Path) -> None:
     with serving(file) as server:
         replace(file, '{"overlays": {"7": {"web": {}}}}')
         wait_for("the complaint", lambda: "what was there before stays" in server.log.read_text())
-        server.process.send_signal(signal.SIGHUP)
         assert server.where() == "192.0.2.1"
+        # Who asks is told again.
+        server.process.send_signal(signal.SIGHUP)
+        wait_for("the answer", lambda: server.log.read_text().count("stays") == 2)
         replace(file, {"overlays": {}})
         wait_for("the change", lambda: server.where() is Status.NOT_FOUND)
-        assert server.log.read_text().count("stays") == 1
+        assert server.log.read_text().count("stays") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -188,6 +188,15 @@ async def test_one_that_reads_no_answers_is_asked_to_wait(site: Site) -> None:
                 seen += 1
 
 
+async def test_one_that_says_nothing_makes_room(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("varpd.plugins.svp.server.service.SILENCE", 0.2)
+    client = await site.client()
+    assert await client.ask(Ping()) == [Pong()]
+    assert await client.closed()
+
+
 @pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.long)])
 async def test_mutated_requests_end_nothing(site: Site, count: int) -> None:
     chance = random.Random(count)
